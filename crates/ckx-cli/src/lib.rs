@@ -1,0 +1,5 @@
+//! The ckx command.
+/// Runs.
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -5,6 +5,8 @@
 //! because text in images is whatever bytes Linux had there, UTF-8 or not; the static tables keep
 //! the difference, so that text is still shown as text.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;

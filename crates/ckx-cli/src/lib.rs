@@ -1,5 +1,28 @@
-//! The ckx command.
-/// Runs.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The `ckx` command: arguments, output, exit codes. A library, so that all of it can be tested
+//! without a process.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | done, and the answer is "different" or "not found" |
+//! | 2 | wrong usage, or an input that cannot be read at all |
+//! | 3 | done as far as damaged input allows; what is missing was said |
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod cmd;
+mod error;
+mod inputs;
+mod output;
+mod ui;
+
+use std::process::ExitCode;
+
+pub use cmd::command;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let mut ui = ui::Ui::from_process();
+    let code = cmd::run(std::env::args_os(), &mut ui);
+    ExitCode::from(code)
 }

@@ -2,6 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
+pub mod explore;
 mod images;
+mod issue;
+mod load;
+mod name;
 
+pub use address::Address;
 pub use images::{ImageSet, MemoryImages};
+pub use issue::Issue;
+pub use name::Name;

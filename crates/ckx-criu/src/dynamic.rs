@@ -108,9 +108,9 @@ impl<'m> FieldRef<'m> {
     pub fn each(&self, mut visit: impl FnMut(Value<'m>)) {
         match self.desc.ty {
             Type::Message(desc) => {
-                for bytes in message_values(self.desc, self.run) {
-                    visit(Value::Message(MessageRef { desc, bytes }));
-                }
+                message_values(self.desc, self.run, |bytes| {
+                    visit(Value::Message(MessageRef { desc, bytes }))
+                });
             }
             Type::Text | Type::Bytes => {
                 let skip =

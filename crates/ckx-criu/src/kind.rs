@@ -173,7 +173,10 @@ fn match_pattern(pattern: &str, name: &[u8]) -> Option<Option<u64>> {
             continue;
         }
         let (&conversion, rest) = rest.split_first()?;
-        let len = name.iter().take_while(|byte| belongs(conversion, **byte)).count();
+        // CRIU before 3.7 printed some unsigned numbers as signed ones.
+        let sign = usize::from(conversion == b'u' && name.first() == Some(&b'-'));
+        let digits = name.iter().skip(sign).take_while(|byte| belongs(conversion, **byte)).count();
+        let len = if digits == 0 { 0 } else { sign + digits };
         let (digits, behind) = name.split_at_checked(len).filter(|(digits, _)| !digits.is_empty())?;
         number = parse_digits(conversion, digits);
         (pattern, name) = (rest, behind);
@@ -183,8 +186,7 @@ fn match_pattern(pattern: &str, name: &[u8]) -> Option<Option<u64>> {
 
 fn belongs(conversion: u8, byte: u8) -> bool {
     match conversion {
-        // CRIU before 3.7 printed some unsigned numbers as signed ones.
-        b'u' => byte.is_ascii_digit() || byte == b'-',
+        b'u' => byte.is_ascii_digit(),
         b'x' => byte.is_ascii_hexdigit(),
         _ => byte.is_ascii_lowercase(),
     }
@@ -214,7 +216,12 @@ mod tests {
         assert_eq!(kind("pagemap-shmem-5.img"), Some(("PAGEMAP", "pagemap-shmem-%u.img", Some(5))));
         assert_eq!(kind("stats-dump"), Some(("STATS", "stats-%s", None)));
         assert_eq!(kind("core--1.img").map(|(_, _, number)| number), Some(Some(u64::from(u32::MAX))));
+        assert_eq!(
+            kind("amdgpu-pages-7-001f.img").map(|(name, _, number)| (name, number)),
+            Some(("AMDGPU_PAGES", Some(31)))
+        );
         assert_eq!(kind("core-.img"), None);
+        assert_eq!(kind("core--.img"), None);
         assert_eq!(kind("score-1.img"), None);
         assert_eq!(kind("core-1.img.bak"), None);
         // The number is too large for any pid: the name still says what the file is.

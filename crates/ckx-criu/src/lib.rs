@@ -1,11 +1,28 @@
 //! The CRIU image format: bytes in, windows out.
 
+// Input is hostile here: nothing may index, unwrap or panic; and nothing reaches beyond bytes.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod bytes;
 pub mod display;
 pub mod dynamic;
 pub mod error;
 pub mod extra;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod header;
 pub mod json;
 pub mod kind;

@@ -4,6 +4,8 @@
 //! canonical ([`inspect`]), which fields does it have ([`Fields`]), and what would an ordinary
 //! protobuf writer have produced for the same content ([`normalize`]).
 
+use std::borrow::Cow;
+
 use crate::error::{WireError, WireReason};
 use crate::limits::{MAX_GROUP_DEPTH, MAX_MESSAGE_DEPTH};
 use crate::schema::{FieldDesc, Label, MessageDesc, Type};
@@ -60,18 +62,28 @@ impl<'a> Fields<'a> {
         Self { bytes, position: 0 }
     }
 
+    #[cold]
     fn fail(&mut self, reason: WireReason, position: usize) -> WireError {
         self.position = self.bytes.len();
         WireError { reason, position }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<(u64, bool), WireReason> {
+        // Most keys, lengths and numbers take one byte.
+        if let Some(&byte @ ..0x80) = self.bytes.get(self.position) {
+            self.position += 1;
+            return Ok((byte.into(), true));
+        }
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let (value, len) = read_varint(rest)?;
         self.position += len;
-        Ok((value, len == varint_len(value)))
+        // Of the tenth byte only one bit counts; others would not be written again.
+        let dropped = rest.get(9).is_some_and(|last| len == 10 && *last > 1);
+        Ok((value, len == varint_len(value) && !dropped))
     }
 
+    #[inline]
     fn take(&mut self, len: u64) -> Result<&'a [u8], WireReason> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let len = usize::try_from(len).map_err(|_| WireReason::ValueTruncated)?;
@@ -80,6 +92,7 @@ impl<'a> Fields<'a> {
         Ok(value)
     }
 
+    #[inline]
     fn key(&mut self) -> Result<(u32, u32, bool), WireReason> {
         let (key, minimal) = self.varint()?;
         let number = key >> 3;
@@ -89,6 +102,7 @@ impl<'a> Fields<'a> {
         Ok((number as u32, (key & 7) as u32, minimal))
     }
 
+    #[inline]
     fn value(&mut self, number: u32, wire_type: u32) -> Result<(WireValue<'a>, usize, bool), WireReason> {
         match wire_type {
             VARINT => {
@@ -120,6 +134,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[cold]
     /// Skips a group; returns what is inside and whether its end key is minimal.
     fn group(&mut self, number: u32) -> Result<(&'a [u8], bool), WireReason> {
         let start = self.position;
@@ -474,11 +489,11 @@ fn normalize_into(desc: &'static MessageDesc, bytes: &[u8], depth: usize, out: &
             continue;
         };
         if let Type::Message(inner) = known.ty {
-            for value in message_values(known, run) {
+            message_values(known, run, |value| {
                 let mut message = Vec::with_capacity(value.len());
                 normalize_into(inner, &value, depth + 1, &mut message);
                 put_bytes(known.number, &message, out);
-            }
+            });
         } else if is_integer(known.ty) {
             normalize_integers(known, run, out);
         } else {
@@ -521,20 +536,21 @@ pub fn integers(
     }
 }
 
-/// The message values of one field: all of a repeated one; several values of a singular one are
-/// one message whose fields follow each other, which is how protobuf merges.
+/// Visits the message values of one field: all of a repeated one; several values of a singular one
+/// are one message whose fields follow each other, which is how protobuf merges.
 pub fn message_values<'a>(
     known: &FieldDesc,
     run: &[(Option<&'static FieldDesc>, WireField<'a>)],
-) -> Vec<std::borrow::Cow<'a, [u8]>> {
+    mut visit: impl FnMut(Cow<'a, [u8]>),
+) {
     let values = run.iter().filter_map(|(_, field)| match field.value {
         WireValue::Bytes(bytes) => Some(bytes),
         _ => None,
     });
     if known.label == Label::Repeated || run.len() == 1 {
-        values.map(std::borrow::Cow::Borrowed).collect()
+        values.for_each(|value| visit(Cow::Borrowed(value)));
     } else {
-        vec![std::borrow::Cow::Owned(values.collect::<Vec<_>>().concat())]
+        visit(Cow::Owned(values.collect::<Vec<_>>().concat()));
     }
 }
 

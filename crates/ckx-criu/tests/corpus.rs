@@ -1,8 +1,9 @@
-//! Every image of the corpus of real checkpoints: lossless in each form, and equal to what CRIU's
-//! own crit recorded.
+//! Every image of real dumps: lossless in each form, and equal to what CRIU's own crit recorded.
 //!
-//! The corpus is large and not part of the project: `CKX_CORPUS` names its place. Without it these
-//! tests say so and pass.
+//! The fixtures are checked always. The corpus is large and not part of the project: `CKX_CORPUS`
+//! names its place, and without it its tests say so and pass.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod support;
 
@@ -95,59 +96,76 @@ fn lossless(path: &str, image: Image<'_>, failures: &mut Failures) {
 }
 
 #[test]
-fn every_image_is_lossless_in_every_form() {
-    let Some(corpus) = Corpus::load() else { return };
-    let (failures, count) =
-        each_image(&corpus, Failures::default, Failures::merge, |failures, path, data| {
-            match Image::parse(path.as_bytes(), data) {
-                Ok(image) if require_records(&image).is_ok() => lossless(path, image, failures),
-                Ok(_) => {}
-                Err(error) => failures.add("parse", error.to_string()),
-            }
-        });
-    println!("{count} files");
-    failures.assert_none();
-    assert!(count > 10_000, "only {count} files: is the corpus whole?");
+fn every_fixture_is_lossless_in_every_form() {
+    assert!(lossless_in_every_form(&Corpus::fixtures()) > 120);
 }
 
 #[test]
-fn json_equals_what_crit_recorded() {
+fn every_image_of_the_corpus_is_lossless_in_every_form() {
     let Some(corpus) = Corpus::load() else { return };
-    let (failures, _) = each_image(&corpus, Failures::default, Failures::merge, |failures, path, data| {
-        for (suffix, pretty) in [(".crit.json", false), (".crit.pretty.json", true)] {
-            let Some(recorded) = corpus.get(&format!("{path}{suffix}")) else { continue };
-            let Ok(image) = Image::parse(path.as_bytes(), data) else { continue };
-            let expected: serde_json::Value = match serde_json::from_slice(recorded) {
-                Ok(expected) => expected,
-                Err(error) => {
-                    failures.add("recording", format!("{path}{suffix}: {error}"));
-                    continue;
-                }
-            };
-            // Some recordings named like the plain form are of the pretty one.
-            let forms: &[bool] = if pretty { &[true] } else { &[false, true] };
-            let differences: Vec<String> = forms
-                .iter()
-                .map_while(|pretty| {
-                    let (json, _) = json_of(image, *pretty);
-                    let ours: serde_json::Value = serde_json::from_slice(&json).expect("our JSON is JSON");
-                    crit::difference(&image, &ours, &expected, *pretty)
-                })
-                .collect();
-            failures.compared += 1;
-            if differences.len() == forms.len() {
-                failures.add("differs", format!("{path}{suffix}: {}", differences.join(" / ")));
-            }
-            match encode(recorded) {
-                Ok(again) if again == data || crit::cannot_encode(&image, &expected) => {}
-                Ok(again) => failures
-                    .add("encode", format!("{path}{suffix}: {} and {} bytes", again.len(), data.len())),
-                Err(_) if crit::cannot_encode(&image, &expected) => {}
-                Err(error) => failures.add("encode", format!("{path}{suffix}: {error}")),
-            }
+    assert!(lossless_in_every_form(&corpus) > 30_000, "is the corpus whole?");
+}
+
+#[test]
+fn json_of_fixtures_equals_what_crit_recorded() {
+    assert!(equals_crit(&Corpus::fixtures()) > 100);
+}
+
+#[test]
+fn json_of_the_corpus_equals_what_crit_recorded() {
+    let Some(corpus) = Corpus::load() else { return };
+    assert!(equals_crit(&corpus) > 39_000, "is the corpus whole?");
+}
+
+/// Returns how many files were checked.
+fn lossless_in_every_form(corpus: &Corpus) -> usize {
+    let (failures, count) = each_image(corpus, Failures::default, Failures::merge, |failures, path, data| {
+        match Image::parse(path.as_bytes(), data) {
+            Ok(image) if require_records(&image).is_ok() => lossless(path, image, failures),
+            Ok(_) => {}
+            Err(error) => failures.add("parse", error.to_string()),
         }
     });
     failures.assert_none();
-    println!("{} recorded documents", failures.compared);
-    assert!(failures.compared > 30_000, "only {} recorded documents", failures.compared);
+    count
+}
+
+/// Returns how many recorded documents were compared.
+fn equals_crit(corpus: &Corpus) -> usize {
+    let (failures, _) = each_image(corpus, Failures::default, Failures::merge, |failures, path, data| {
+        for (suffix, forms) in [(".crit.json", &[false, true][..]), (".crit.pretty.json", &[true])] {
+            let Some(recorded) = corpus.get(&format!("{path}{suffix}")) else { continue };
+            let Ok(image) = Image::parse(path.as_bytes(), data) else { continue };
+            let path = format!("{path}{suffix}");
+            compare(&path, image, recorded, forms, failures);
+        }
+    });
+    failures.assert_none();
+    failures.compared
+}
+
+/// `forms` are plain and pretty: some recordings named like the plain form are of the pretty one.
+fn compare(path: &str, image: Image<'_>, recorded: &[u8], forms: &[bool], failures: &mut Failures) {
+    let expected: serde_json::Value = match serde_json::from_slice(recorded) {
+        Ok(expected) => expected,
+        Err(error) => return failures.add("recording", format!("{path}: {error}")),
+    };
+    let difference = |pretty: &bool| {
+        let (json, _) = json_of(image, *pretty);
+        let ours: serde_json::Value = serde_json::from_slice(&json).expect("our JSON is JSON");
+        crit::difference(&image, &ours, &expected, *pretty)
+    };
+    let differences: Vec<String> = forms.iter().map_while(difference).collect();
+    failures.compared += 1;
+    if differences.len() == forms.len() {
+        failures.add("differs", format!("{path}: {}", differences.join(" / ")));
+    }
+    match encode(recorded) {
+        Ok(again) if again == image.data() || crit::cannot_encode(&image, &expected) => {}
+        Ok(again) => {
+            failures.add("encode", format!("{path}: {} and {} bytes", again.len(), image.data().len()))
+        }
+        Err(_) if crit::cannot_encode(&image, &expected) => {}
+        Err(error) => failures.add("encode", format!("{path}: {error}")),
+    }
 }

@@ -37,10 +37,20 @@ use crate::write;
 /// # Ok::<(), ckx_criu::Error>(())
 /// ```
 pub fn encode(json: &[u8]) -> Result<Vec<u8>, Error> {
+    encode_as(json, None)
+}
+
+/// [`encode`] for a host of this byte order, whatever the document says. crit's documents do not
+/// say it: crit reads and writes in the order of the machine it runs on.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_as(json: &[u8], order: Option<ByteOrder>) -> Result<Vec<u8>, Error> {
     let document: Document<'_> =
         serde_json::from_slice(json).map_err(|error| bad(json, json, None, &error, ""))?;
     let fault = |reason: String| Error::new(ErrorKind::BadJson { reason }, b"", None, 0);
-    let target = Target::of(&document).map_err(|error| error.unwrap_or_else(fault))?;
+    let mut target = Target::of(&document).map_err(|error| error.unwrap_or_else(fault))?;
+    target.order = order.unwrap_or(target.order);
     let mut out = target.header.bytes(target.magic, target.order);
     let shared =
         Shared { order: target.order, path: RefCell::default(), go: Cell::new(false), depth: Cell::new(0) };

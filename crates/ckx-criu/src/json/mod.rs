@@ -36,5 +36,5 @@ mod style;
 mod value;
 
 pub use document::{EntryJson, ImageJson, JsonOptions, Payload, magic_name, require_records};
-pub use encode::encode;
+pub use encode::{encode, encode_as};
 pub use style::{Style, to_writer};

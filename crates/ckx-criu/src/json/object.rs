@@ -139,7 +139,7 @@ impl ObjectSeed<'_> {
         key: &str,
         builder: &mut Builder,
     ) -> Result<(), A::Error> {
-        if let Some(field) = self.desc.field_named(key) {
+        if let Some(field) = self.desc.field_named(current_name(self.desc, key)) {
             if builder.segments.iter().any(|segment| segment.number == field.number && !segment.unknown) {
                 return Err(A::Error::custom("the key stands twice in one object"));
             }
@@ -225,6 +225,20 @@ impl ObjectSeed<'_> {
         };
         if same { wire } else { fields }
     }
+}
+
+/// Fields that earlier releases called otherwise: message, old name, name. JSON made by their crit
+/// has the old names. (`pagemap_entry.nr_pages` is missing here on purpose: the name is now that of
+/// another field, which means the same.)
+const RENAMED: &[(&str, &str, &str)] = &[
+    ("user_desc_t", "useable", "usable"),
+    ("task_core_entry", "seccomp_mode", "old_seccomp_mode"),
+    ("task_core_entry", "seccomp_filter", "old_seccomp_filter"),
+];
+
+fn current_name<'k>(desc: &MessageDesc, key: &'k str) -> &'k str {
+    let renamed = RENAMED.iter().find(|(message, old, _)| *old == key && *message == desc.name);
+    renamed.map_or(key, |(_, _, name)| name)
 }
 
 /// Names that a typing error may have made of each other: a letter off, or a part left out.

@@ -25,23 +25,28 @@ pub(super) struct FieldJson<'f, 'm> {
 impl Serialize for FieldJson<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (desc, context) = (self.field.desc(), self.context);
-        let values = self.field.values();
         if desc.label != Label::Repeated {
-            return match values.into_iter().next() {
+            let mut last = None;
+            self.field.each(|value| last = Some(value));
+            return match last {
                 Some(value) => ValueJson { desc, value, context }.serialize(serializer),
                 None => serializer.serialize_unit(),
             };
         }
         if context.pretty
             && desc.display.ipadd
-            && let Some(address) = address(&values, context)
+            && let Some(address) = address(&self.field.values(), context)
         {
             return [address].serialize(serializer);
         }
-        let mut list = serializer.serialize_seq(Some(values.len()))?;
-        for value in values {
-            list.serialize_element(&ValueJson { desc, value, context })?;
-        }
+        let mut list = serializer.serialize_seq(None)?;
+        let mut result = Ok(());
+        self.field.each(|value| {
+            if result.is_ok() {
+                result = list.serialize_element(&ValueJson { desc, value, context });
+            }
+        });
+        result?;
         list.end()
     }
 }

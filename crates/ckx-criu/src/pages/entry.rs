@@ -28,10 +28,22 @@ pub struct PageEntry<'a> {
     pub pages: u64,
     /// `PE_*` bits. Images without them (before CRIU 3.x) get those that their other fields mean.
     pub flags: u32,
-    /// How the pages are stored, where they are compressed.
-    pub blocks: Option<Blocks<'a>>,
     /// Whether the entry uses a draft of the compressed form that no release has.
     pub draft: bool,
+    /// The message `pagemap_blocks`. Kept undecoded: entries are copied by the million.
+    blocks: Option<&'a [u8]>,
+}
+
+impl<'a> PageEntry<'a> {
+    /// How the pages are stored, where they are compressed.
+    pub fn blocks(&self) -> Option<Blocks<'a>> {
+        self.blocks.and_then(Blocks::new)
+    }
+
+    /// Whether the entry has blocks.
+    pub(super) fn has_blocks(&self) -> bool {
+        self.blocks.is_some()
+    }
 }
 
 /// Walks the entries of a page map, at memory speed and without allocation.
@@ -155,7 +167,7 @@ struct Values<'a> {
     nr_pages: u64,
     in_parent: bool,
     flags: Option<u32>,
-    blocks: Option<Blocks<'a>>,
+    blocks: Option<&'a [u8]>,
     draft: bool,
 }
 
@@ -164,6 +176,13 @@ struct Values<'a> {
 fn decode(data: &[u8], start: usize, end: usize) -> Result<PageEntry<'_>, WireError> {
     let mut values = Values::default();
     let mut position = start;
+    if data.get(start) == Some(&VADDR) {
+        (values.vaddr, position) = varint(data, start + 1, end, start)?;
+        if let Some((flags, nr_pages)) = usual_tail(data, position, end) {
+            (values.flags, values.nr_pages) = (Some(flags), nr_pages);
+            return Ok(values.entry());
+        }
+    }
     while position < end {
         let Some(&key) = data.get(position) else { break };
         let slot = match key {
@@ -189,6 +208,22 @@ fn decode(data: &[u8], start: usize, end: usize) -> Result<PageEntry<'_>, WireEr
         (*slot, position) = varint(data, position + 1, end, start)?;
     }
     Ok(values.entry())
+}
+
+/// What CRIU 4.2 and newer write behind the address, taken in one piece: a zero in the old count,
+/// one byte of flags, one or two of count. Each field on its own would wait for the one before.
+#[inline]
+fn usual_tail(data: &[u8], position: usize, end: usize) -> Option<(u32, u64)> {
+    const KEYS: u64 = u64::from_le_bytes([COMPAT_NR_PAGES, 0, FLAGS, 0, NR_PAGES, 0, 0, 0]);
+    const MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0x80, 0xff, 0, 0, 0]);
+    let word = u64::from_le_bytes(*data.get(position..)?.first_chunk::<8>()?);
+    let (low, high) = (word >> 40 & 0xff, word >> 48 & 0xff);
+    let pages = match end - position {
+        6 if low < 0x80 => low,
+        7 if low >= 0x80 && high < 0x80 => low & 0x7f | high << 7,
+        _ => return None,
+    };
+    (word & MASK == KEYS).then_some(((word >> 24) as u32 & 0x7f, pages))
 }
 
 /// A number of variable width at `position`, and where it ends.
@@ -233,13 +268,9 @@ fn rare<'a>(
             (3, WireValue::Varint(value)) => values.in_parent = value != 0,
             (4, WireValue::Varint(value)) => values.flags = Some(value as u32),
             (5, WireValue::Varint(value)) => values.nr_pages = value,
-            (6, WireValue::Bytes(bytes)) => match Blocks::new(bytes) {
-                Some(blocks) => values.blocks = Some(blocks),
-                // A draft had the sizes themselves here; packed, they are no such message.
-                None => values.draft = true,
-            },
-            // Drafts of the compressed form: sizes per page, their sum, pages per region.
-            (6..=8, WireValue::Varint(_)) => values.draft = true,
+            (6, WireValue::Bytes(bytes)) if Blocks::new(bytes).is_some() => values.blocks = Some(bytes),
+            // Drafts of the compressed form: sizes per page (also packed), their sum, pages per region.
+            (6..=8, WireValue::Varint(_) | WireValue::Bytes(_)) => values.draft = true,
             _ => {}
         }
     }

@@ -82,6 +82,23 @@ pub struct PageTotals {
     pub file_bytes: u64,
 }
 
+impl PageTotals {
+    #[inline]
+    fn count(&mut self, entry: &PageEntry<'_>) {
+        self.entries += 1;
+        let counter = if entry.flags & PE_PRESENT != 0 {
+            &mut self.present_pages
+        } else if entry.flags & PE_PARENT != 0 {
+            &mut self.parent_pages
+        } else if entry.flags & PE_LAZY != 0 {
+            &mut self.lazy_pages
+        } else {
+            return;
+        };
+        *counter = counter.saturating_add(entry.pages);
+    }
+}
+
 /// A page map with a sparse index: a mark each [`PAGEMAP_STRIDE`] entries.
 ///
 /// Making one walks the map once and allocates a mark per stride, never per entry.
@@ -145,25 +162,14 @@ impl<'a> PageMap<'a> {
                 let form = "a draft of the compressed form (sizes per page or region)";
                 return Err(entries.bad(ErrorKind::UnsupportedPageMap { form }, entry.offset, index + 1));
             }
-            let (residency, after) = place(&entry, page_size, file_offset).map_err(bad)?;
-            file_offset = after;
-            map.count(&entry, residency);
+            if entry.flags & PE_PRESENT != 0 {
+                file_offset = payload_end(&entry, page_size, file_offset).map_err(bad)?;
+            }
+            map.totals.count(&entry);
             position = entries.offset();
         }
         map.totals.file_bytes = file_offset;
         Ok(map)
-    }
-
-    fn count(&mut self, entry: &PageEntry<'_>, residency: Residency<'_>) {
-        let totals = &mut self.totals;
-        totals.entries += 1;
-        let counter = match residency {
-            Residency::Present { .. } | Residency::Blocks { .. } => &mut totals.present_pages,
-            Residency::Parent => &mut totals.parent_pages,
-            Residency::Lazy => &mut totals.lazy_pages,
-            Residency::Nowhere => return,
-        };
-        *counter = counter.saturating_add(entry.pages);
     }
 
     /// Number of the pages file.
@@ -258,14 +264,14 @@ fn entry_end(entry: &PageEntry<'_>, page_size: u64) -> Option<u64> {
     entry.vaddr.checked_add(entry.pages.checked_mul(page_size)?)
 }
 
+const TOO_LARGE: &str = "the pages file would be larger than 2^64 bytes";
+
 /// Where an entry's pages are, and the offset in the pages file behind them.
-#[inline]
 fn place<'a>(
     entry: &PageEntry<'a>,
     page_size: u64,
     file_offset: u64,
 ) -> Result<(Residency<'a>, u64), &'static str> {
-    const TOO_LARGE: &str = "the pages file would be larger than 2^64 bytes";
     if entry.flags & PE_PRESENT == 0 {
         let residency = if entry.flags & PE_PARENT != 0 {
             Residency::Parent
@@ -276,19 +282,41 @@ fn place<'a>(
         };
         return Ok((residency, file_offset));
     }
+    let end = payload_end(entry, page_size, file_offset)?;
+    let file_offset = payload_start(entry, page_size, file_offset)?;
+    Ok(match entry.blocks() {
+        Some(blocks) => (Residency::Blocks { file_offset, blocks }, end),
+        None => (Residency::Present { file_offset }, end),
+    })
+}
+
+/// Where the pages of a present entry begin in the pages file.
+#[inline]
+fn payload_start(entry: &PageEntry<'_>, page_size: u64, file_offset: u64) -> Result<u64, &'static str> {
+    if entry.flags & PE_PAYLOAD_ALIGNED == 0 {
+        return Ok(file_offset);
+    }
+    round_up(file_offset, page_size).ok_or(TOO_LARGE)
+}
+
+/// Where they end. Checks the entry on the way.
+#[inline]
+fn payload_end(entry: &PageEntry<'_>, page_size: u64, file_offset: u64) -> Result<u64, &'static str> {
     if entry.flags & PE_PARENT != 0 {
         return Err("an entry says that its pages are both in this image and in the parent");
     }
-    let mut file_offset = file_offset;
-    if entry.flags & PE_PAYLOAD_ALIGNED != 0 {
-        file_offset = round_up(file_offset, page_size).ok_or(TOO_LARGE)?;
-    }
-    let (residency, bytes) = match entry.blocks {
-        Some(blocks) => {
-            blocks.check(entry.pages, page_size)?;
-            (Residency::Blocks { file_offset, blocks }, blocks.total_payload_bytes)
-        }
-        None => (Residency::Present { file_offset }, entry.pages.checked_mul(page_size).ok_or(TOO_LARGE)?),
+    let start = payload_start(entry, page_size, file_offset)?;
+    let bytes = if entry.has_blocks() {
+        block_bytes(entry, page_size)?
+    } else {
+        entry.pages.checked_mul(page_size).ok_or(TOO_LARGE)?
     };
-    Ok((residency, file_offset.checked_add(bytes).ok_or(TOO_LARGE)?))
+    start.checked_add(bytes).ok_or(TOO_LARGE)
+}
+
+#[cold]
+fn block_bytes(entry: &PageEntry<'_>, page_size: u64) -> Result<u64, &'static str> {
+    let blocks = entry.blocks().ok_or("the blocks of a compressed entry cannot be read")?;
+    blocks.check(entry.pages, page_size)?;
+    Ok(blocks.total_payload_bytes)
 }

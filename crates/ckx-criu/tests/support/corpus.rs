@@ -32,6 +32,21 @@ impl Corpus {
         Some(Self { files })
     }
 
+    /// The real dumps that the project ships.
+    pub fn fixtures() -> Self {
+        let mut files = HashMap::new();
+        let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images")];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                let entries = std::fs::read_dir(&path).expect("readable");
+                open.extend(entries.map(|entry| entry.expect("readable").path()));
+            } else {
+                files.insert(path.to_string_lossy().into_owned(), std::fs::read(&path).expect("readable"));
+            }
+        }
+        Self { files }
+    }
+
     /// A file by path.
     pub fn get(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)

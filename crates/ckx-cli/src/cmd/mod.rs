@@ -1,0 +1,118 @@
+//! The commands, one file each.
+
+use std::ffi::OsString;
+
+use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
+
+use crate::error::{CliError, Outcome};
+use crate::ui::{Color, Ui};
+
+/// One command.
+struct Spec {
+    name: &'static str,
+    about: &'static str,
+    /// Adds the arguments. Called only for the command that is run or asked for help: building the
+    /// arguments of all commands would take longer than decoding an image.
+    arguments: fn(clap::Command) -> clap::Command,
+    run: fn(&clap::ArgMatches, &mut Ui) -> Result<Outcome, CliError>,
+}
+
+/// Makes the modules and the table from one row per command.
+macro_rules! commands {
+    ($($module:ident: $about:literal,)*) => {
+        $(mod $module;)*
+
+        const COMMANDS: &[Spec] = &[$(Spec {
+            name: stringify!($module),
+            about: $about,
+            arguments: $module::Args::augment_args,
+            run: |matches, ui| {
+                let args = $module::Args::from_arg_matches(matches)
+                    .map_err(|error| CliError::new(error.to_string()))?;
+                $module::run(&args, ui)
+            },
+        },)*];
+    };
+}
+
+// In the order in which the help shows them.
+commands! {
+    decode: "Convert CRIU images to JSON",
+    encode: "Convert JSON back to CRIU images",
+    show: "Show CRIU images for people: JSON with flags, addresses and names",
+    info: "Tell what images are and how many entries they have",
+    x: "Explore a directory of images: processes, descriptors, sockets, memory",
+}
+
+/// Inspects and transforms CRIU checkpoints.
+///
+/// CRIU freezes running Linux processes into image files; container engines pack these into
+/// checkpoint archives. ckx reads them in place, tells what is in them, and writes them back
+/// exactly.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ckx",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done; 1 different or not found; 2 wrong usage or unreadable input; \
+                  3 done as far as damaged input allows."
+)]
+struct Global {
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_enum)]
+    color: Color,
+}
+
+/// The command line as clap sees it: for help, manual pages and completions.
+pub fn command() -> clap::Command {
+    COMMANDS.iter().fold(Global::command(), |command, spec| {
+        command.subcommand(clap::Command::new(spec.name).about(spec.about).defer(spec.arguments))
+    })
+}
+
+/// Runs a command line; returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>, ui: &mut Ui) -> u8 {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error, ui),
+    };
+    if let Some(color) = matches.get_one::<Color>("color") {
+        ui.set_color(*color);
+    }
+    let called = matches.subcommand().and_then(|(name, matches)| {
+        COMMANDS.iter().find(|spec| spec.name == name).map(|spec| (spec, matches))
+    });
+    // clap has made sure that there is one.
+    let Some((spec, matches)) = called else { return 2 };
+    let result = (spec.run)(matches, ui).and_then(|outcome| {
+        ui.out.flush().map_err(|error| CliError::writing("standard output", &error))?;
+        Ok(outcome)
+    });
+    match result {
+        Ok(outcome) => outcome.code(),
+        Err(error) if error.is_broken_pipe() => 0,
+        Err(error) => {
+            // What was written before the failure is still good.
+            let _ = ui.out.flush();
+            ui.fail(&error);
+            2
+        }
+    }
+}
+
+/// Help and version go to standard output, wrong usage to standard error.
+fn usage(error: &clap::Error, ui: &mut Ui) -> u8 {
+    let target = if error.use_stderr() { &mut ui.err } else { &mut ui.out };
+    let _ = write!(target, "{}", error.render()).and_then(|()| target.flush());
+    if error.use_stderr() { 2 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,117 @@
+//! Why a run failed, with its causes and what to do.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+/// A run that failed.
+#[derive(Debug)]
+pub struct CliError {
+    kind: Kind,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Wrong usage, or an input that cannot be read.
+    Usage,
+    /// The reader of our output went away: not a fault.
+    BrokenPipe,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Everything was done.
+    Done,
+    /// What damaged input allows was done; the rest was said.
+    Partial,
+}
+
+impl Outcome {
+    /// Exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Partial => 3,
+        }
+    }
+}
+
+impl CliError {
+    /// A failure with a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hinted(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a cause.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Writing failed.
+    pub fn writing(target: &str, error: &io::Error) -> Self {
+        let mut failed = Self::new(format!("cannot write {target}")).because(error);
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            failed.kind = Kind::BrokenPipe;
+        }
+        failed
+    }
+
+    /// Causes, the nearest first.
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Whether it is only the end of a pipe.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.kind == Kind::BrokenPipe
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ckx_archive::Error> for CliError {
+    fn from(error: ckx_archive::Error) -> Self {
+        let mut failed = Self::new(error.to_string());
+        if let Some(source) = error.source() {
+            failed = failed.because(source);
+        }
+        match error {
+            ckx_archive::Error::NotAFile { actual: "directory", .. } => {
+                failed.hinted("give the images in it, or the directory without -i")
+            }
+            _ => failed,
+        }
+    }
+}
+
+impl From<ckx_criu::Error> for CliError {
+    fn from(error: ckx_criu::Error) -> Self {
+        let failed = Self::new(error.to_string());
+        match error.hint() {
+            Some(hint) => failed.hinted(hint),
+            None => failed,
+        }
+    }
+}

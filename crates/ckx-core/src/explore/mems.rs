@@ -1,0 +1,246 @@
+//! `mems`: mappings of each process.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use ckx_criu::typed::messages::{MmEntry, VmaEntry};
+use serde::{Serialize, Serializer};
+
+use crate::explore::files::Files;
+use crate::explore::mm::{self, status};
+use crate::explore::tasks::{Process, Task};
+use crate::load::Loader;
+use crate::{Address, ImageSet, Issue, Name};
+
+/// Mappings, by process.
+#[derive(Debug, Serialize)]
+pub struct MemsReport {
+    /// Processes, in the order of the tree's image.
+    pub processes: Vec<ProcessMems>,
+    /// What is missing or broken.
+    pub issues: Vec<Issue>,
+}
+
+/// Mappings of one process.
+#[derive(Debug, Serialize)]
+pub struct ProcessMems {
+    /// The process.
+    #[serde(flatten)]
+    pub process: Process,
+    /// The program it runs.
+    pub exe: Option<Name>,
+    /// Its mappings, in the order of the image: by address, and guard areas last.
+    pub mappings: Vec<Mapping>,
+}
+
+/// One mapping.
+#[derive(Debug, Serialize)]
+pub struct Mapping {
+    /// First address.
+    pub start: Address,
+    /// Address behind the last.
+    pub end: Address,
+    /// `rwx`.
+    #[serde(rename = "protection")]
+    pub prot: Protection,
+    /// What kind of area it is.
+    pub area: Area,
+    /// Path of the file, or crit's word for the area.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Where in the file it begins, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_offset_bytes: Option<u64>,
+    /// Whether writes go to the file, or to other processes.
+    pub shared: bool,
+    /// Whether the restored process gets it from the images; others come from the kernel.
+    pub regular: bool,
+}
+
+/// Kinds of areas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Area {
+    /// A mapped file.
+    File,
+    /// A memory file, or shared memory that CRIU stores as one.
+    Memfd,
+    /// System V shared memory.
+    SysvShm,
+    /// Shared memory without a file.
+    SharedAnonymous,
+    /// The ring of a packet socket.
+    PacketRing,
+    /// The stack of the leading thread.
+    Stack,
+    /// The page of old system calls.
+    Vsyscall,
+    /// The kernel's code in the process.
+    Vdso,
+    /// The kernel's data in the process.
+    Vvar,
+    /// The heap.
+    Heap,
+    /// The ring of asynchronous input and output.
+    AioRing,
+    /// A shadow stack.
+    ShadowStack,
+    /// Guard pages inside another area.
+    Guard,
+    /// The kernel's page for user probes.
+    Uprobes,
+    /// Private memory.
+    Anonymous,
+}
+
+/// What may be done with an area: bits of `PROT_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection(pub u32);
+
+impl Protection {
+    /// As three letters, `-` for what may not be done.
+    pub fn text(self) -> [char; 3] {
+        let letter = |bit, letter| if self.0 & bit == 0 { '-' } else { letter };
+        [letter(1, 'r'), letter(2, 'w'), letter(4, 'x')]
+    }
+}
+
+impl Serialize for Protection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.text().iter().collect::<String>())
+    }
+}
+
+/// Grows downwards: what the main stack is known by.
+const MAP_GROWSDOWN: u32 = 0x100;
+const MAP_SHARED: u32 = 1;
+
+/// Reads the mappings of all processes.
+pub fn collect(images: &dyn ImageSet) -> MemsReport {
+    let mut loader = Loader::new(images);
+    let tasks = Task::read_all(&mut loader);
+    let mut collector = Collector { files: Files::read(&mut loader), numbers: HashMap::new() };
+    let processes = tasks.iter().map(|task| collector.process(&mut loader, task)).collect();
+    collector.files.tell_unknown(&mut loader);
+    MemsReport { processes, issues: loader.into_issues() }
+}
+
+struct Collector {
+    files: Files,
+    /// crit's numbers of shared objects: one count for all kinds and processes.
+    numbers: HashMap<u64, usize>,
+}
+
+impl Collector {
+    fn process(&mut self, loader: &mut Loader<'_>, task: &Task) -> ProcessMems {
+        let mut found = ProcessMems { process: task.into(), exe: None, mappings: Vec::new() };
+        if !task.is_zombie()
+            && let Some(MmEntry { exe_file_id, vmas, .. }) = mm::read(loader, &mut found.process)
+        {
+            found.exe = Some(self.files.mapped(exe_file_id));
+            found.mappings = vmas.iter().map(|vma| self.mapping(vma)).collect();
+        }
+        found
+    }
+
+    fn mapping(&mut self, vma: &VmaEntry) -> Mapping {
+        let area = area(vma, &self.files);
+        let name = match area {
+            Area::File | Area::Memfd => Some(mapped_name(&mut self.files, vma)),
+            Area::SysvShm => Some(self.numbered("ips", vma.shmid)),
+            Area::SharedAnonymous => Some(self.numbered("shmem", vma.shmid)),
+            Area::PacketRing => Some(self.numbered("packet", vma.shmid)),
+            Area::Stack if vma.status & status::STACK == 0 => Some(Name::from("[stack?]")),
+            Area::Stack => Some(Name::from("[stack]")),
+            Area::Vsyscall => Some(Name::from("[vsyscall]")),
+            Area::Vdso => Some(Name::from("[vdso]")),
+            _ => None,
+        };
+        let is_file = matches!(area, Area::File | Area::Memfd);
+        Mapping {
+            start: Address(vma.start),
+            end: Address(vma.end),
+            prot: Protection(vma.prot),
+            area,
+            name,
+            file_offset_bytes: is_file.then_some(vma.pgoff),
+            shared: if is_file { vma.status & status::FILE_SHARED != 0 } else { vma.flags & MAP_SHARED != 0 },
+            regular: vma.status & status::REGULAR != 0,
+        }
+    }
+
+    fn numbered(&mut self, kind: &str, shmid: u64) -> Name {
+        let next = self.numbers.len() + 1;
+        let number = self.numbers.entry(shmid).or_insert(next);
+        Name::from(format!("{kind}[{number:x}]"))
+    }
+}
+
+/// The name of the file that an area maps.
+pub(super) fn mapped_name(files: &mut Files, vma: &VmaEntry) -> Name {
+    // File ids have 32 bits; the field has more for the other kinds of areas.
+    files.mapped(u32::try_from(vma.shmid).unwrap_or(u32::MAX))
+}
+
+/// The kind of an area. The first that fits counts; what crit has a name for comes first.
+fn area(vma: &VmaEntry, files: &Files) -> Area {
+    let is_memfd = || u32::try_from(vma.shmid).is_ok_and(|id| files.is_memfd(id));
+    let has = |bit| vma.status & bit != 0;
+    match () {
+        () if has(status::SYSVIPC) => Area::SysvShm,
+        () if has(status::ANON_SHARED) => Area::SharedAnonymous,
+        () if has(status::SOCKET) => Area::PacketRing,
+        () if has(status::FILE) && is_memfd() => Area::Memfd,
+        () if has(status::FILE) => Area::File,
+        () if has(status::STACK) => Area::Stack,
+        () if has(status::VSYSCALL) => Area::Vsyscall,
+        () if has(status::VDSO) => Area::Vdso,
+        () if vma.flags & MAP_GROWSDOWN != 0 => Area::Stack,
+        () if has(status::HEAP) => Area::Heap,
+        () if has(status::VVAR) => Area::Vvar,
+        () if has(status::AIORING) => Area::AioRing,
+        () if has(status::SHSTK) => Area::ShadowStack,
+        () if has(status::GUARD) => Area::Guard,
+        () if has(status::UPROBES) => Area::Uprobes,
+        () => Area::Anonymous,
+    }
+}
+
+impl MemsReport {
+    /// Writes crit's `mems`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for each in &self.processes {
+            each.process.write_line(out)?;
+            if let Some(exe) = &each.exe {
+                writeln!(out, "\t{:<36}    {exe}", "exe")?;
+            }
+            for mapping in &each.mappings {
+                mapping.write_line(out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mapping {
+    fn write_line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let range = format!("{:08x}-{:08x}", self.start, self.end);
+        let [read, write, execute] = self.prot.text();
+        write!(out, "\t{range:<36}{read}{write}{execute}")?;
+        if let Some(name) = &self.name {
+            write!(out, " {name}")?;
+        }
+        if let Some(offset) = self.file_offset_bytes {
+            if offset != 0 {
+                write!(out, " + {offset:#x}")?;
+            }
+            if self.shared {
+                write!(out, " (s)")?;
+            }
+        }
+        writeln!(out, "{}", if self.regular { "" } else { " *" })
+    }
+}

@@ -1,0 +1,277 @@
+//! `sk`: sockets of each process. A question of go-criu's; crit has none.
+
+use std::io::{self, Write};
+
+use ckx_criu::ByteOrder;
+use ckx_criu::display::address;
+use ckx_criu::typed::messages::{
+    FdTypes, FdinfoEntry, FileEntry, InetSkEntry, NetlinkSkEntry, PacketSockEntry, SkOptsEntry, UnixSkEntry,
+};
+use serde::Serialize;
+
+use crate::explore::files::{Files, quoted_line, type_name};
+use crate::explore::socket_names::{
+    FAMILIES, NETLINK_PROTOCOLS, PROTOCOLS, STATES, TYPES, ether_protocol, name_of,
+};
+use crate::explore::tables::Tables;
+use crate::explore::tasks::{Process, Task};
+use crate::load::Loader;
+use crate::{ImageSet, Issue, Name};
+
+/// Sockets, by process.
+#[derive(Debug, Serialize)]
+pub struct SkReport {
+    /// Processes that have sockets, and those of which that cannot be told, in the order of the
+    /// tree's image.
+    pub processes: Vec<ProcessSk>,
+    /// What is missing or broken.
+    pub issues: Vec<Issue>,
+}
+
+/// Sockets of one process.
+#[derive(Debug, Serialize)]
+pub struct ProcessSk {
+    /// The process.
+    #[serde(flatten)]
+    pub process: Process,
+    /// Its sockets, in the order of the descriptor table.
+    pub sockets: Vec<Socket>,
+}
+
+/// One socket. Numbers that have no name are given as numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Socket {
+    /// Descriptor number.
+    pub fd: u32,
+    /// Type of the file, in CRIU's words (`INETSK`, `UNIXSK`, …).
+    pub fd_type: String,
+    /// File id: descriptors with the same one share one socket.
+    pub file_id: u32,
+    /// What is known of it; `None` when its file entry is not there.
+    #[serde(flatten)]
+    pub details: Option<Details>,
+}
+
+/// What is known of a socket. What its kind does not have is absent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Details {
+    /// Address family (`INET`, `UNIX`, …).
+    pub family: String,
+    /// Socket type (`STREAM`, `DGRAM`, …). Netlink sockets: not stored.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Protocol (`TCP`, `UDP`, `ROUTE`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// State, in the words of TCP for all protocols.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Own address: IP address, or name of a unix socket in quoted-printable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_addr: Option<String>,
+    /// Own port; of a raw socket its protocol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src_port: Option<u32>,
+    /// Address of the other end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst_addr: Option<String>,
+    /// Port of the other end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst_port: Option<u32>,
+    /// Device of a link-local address, or that the socket is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Name>,
+    /// Number of the device that a packet socket is bound to; 0 for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ifindex: Option<u32>,
+    /// Inode number; unix sockets refer to each other by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ino: Option<u32>,
+    /// Inode number of the other end of a unix socket; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_ino: Option<u32>,
+    /// Own address of a netlink socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portid: Option<u32>,
+    /// Multicast groups of a netlink socket: words of a bit set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<u32>,
+    /// Length of the queue of a socket that listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u32>,
+    /// Size of the send buffer, as the kernel tells it.
+    pub send_buf_bytes: u32,
+    /// Size of the receive buffer, as the kernel tells it.
+    pub recv_buf_bytes: u32,
+}
+
+const LISTEN: u32 = 10;
+
+/// Reads the sockets of all processes.
+pub fn collect(images: &dyn ImageSet) -> SkReport {
+    let mut loader = Loader::new(images);
+    let tasks = Task::read_all(&mut loader);
+    let mut files = Files::read(&mut loader);
+    let mut tables = Tables::default();
+    let mut processes = Vec::new();
+    for task in tasks.iter().filter(|task| !task.is_zombie()) {
+        let mut process = Process::from(task);
+        let table = tables.of(&mut loader, task, &mut process);
+        let entries = table.iter().flat_map(|(_, entries)| entries.iter());
+        let sockets: Vec<Socket> = entries.filter_map(|entry| socket(&mut files, entry)).collect();
+        if !sockets.is_empty() || process.note.is_some() {
+            processes.push(ProcessSk { process, sockets });
+        }
+    }
+    files.tell_unknown(&mut loader);
+    SkReport { processes, issues: loader.into_issues() }
+}
+
+/// The socket that a descriptor refers to; `None` for files of other types.
+fn socket(files: &mut Files, entry: &FdinfoEntry) -> Option<Socket> {
+    let kind = FdTypes::try_from(entry.r#type).ok()?;
+    let sockets = [FdTypes::Inetsk, FdTypes::Unixsk, FdTypes::Packetsk, FdTypes::Netlinksk];
+    sockets.contains(&kind).then(|| {
+        let order = files.order();
+        let details = files.get(kind, entry.id).and_then(|file| details(kind, file, order));
+        Socket { fd: entry.fd, fd_type: type_name(entry.r#type), file_id: entry.id, details }
+    })
+}
+
+fn details(kind: FdTypes, file: &FileEntry, order: ByteOrder) -> Option<Details> {
+    match kind {
+        FdTypes::Inetsk => file.isk.as_ref().map(|socket| inet(socket, order)),
+        FdTypes::Unixsk => file.usk.as_ref().map(unix),
+        FdTypes::Packetsk => file.psk.as_ref().map(|socket| packet(socket, order)),
+        FdTypes::Netlinksk => file.nlsk.as_ref().map(netlink),
+        _ => None,
+    }
+}
+
+fn inet(socket: &InetSkEntry, order: ByteOrder) -> Details {
+    Details {
+        family: name_of(FAMILIES, socket.family),
+        kind: Some(name_of(TYPES, socket.r#type)),
+        protocol: Some(name_of(PROTOCOLS, socket.proto)),
+        state: Some(name_of(STATES, socket.state)),
+        src_addr: address(&socket.src_addr, order),
+        src_port: Some(socket.src_port),
+        dst_addr: address(&socket.dst_addr, order),
+        dst_port: Some(socket.dst_port),
+        interface: socket.ifname.as_ref().map(Name::from).or_else(|| bound_device(&socket.opts)),
+        ino: Some(socket.ino),
+        backlog: (socket.state == LISTEN).then_some(socket.backlog),
+        ..buffers(&socket.opts)
+    }
+}
+
+fn unix(socket: &UnixSkEntry) -> Details {
+    Details {
+        family: "UNIX".into(),
+        kind: Some(name_of(TYPES, socket.r#type)),
+        state: Some(name_of(STATES, socket.state)),
+        src_addr: (!socket.name.is_empty()).then(|| quoted_line(&socket.name)),
+        ino: Some(socket.ino),
+        peer_ino: Some(socket.peer),
+        backlog: (socket.state == LISTEN).then_some(socket.backlog),
+        ..buffers(&socket.opts)
+    }
+}
+
+fn packet(socket: &PacketSockEntry, order: ByteOrder) -> Details {
+    Details {
+        family: "PACKET".into(),
+        kind: Some(name_of(TYPES, socket.r#type)),
+        protocol: Some(ether_protocol(socket.protocol, order)),
+        ifindex: Some(socket.ifindex),
+        interface: bound_device(&socket.opts),
+        ..buffers(&socket.opts)
+    }
+}
+
+fn netlink(socket: &NetlinkSkEntry) -> Details {
+    Details {
+        family: "NETLINK".into(),
+        protocol: Some(name_of(NETLINK_PROTOCOLS, socket.protocol)),
+        state: Some(name_of(STATES, socket.state)),
+        ino: Some(socket.ino),
+        portid: Some(socket.portid),
+        groups: socket.groups.clone(),
+        ..buffers(&socket.opts)
+    }
+}
+
+fn buffers(opts: &SkOptsEntry) -> Details {
+    Details { send_buf_bytes: opts.so_sndbuf, recv_buf_bytes: opts.so_rcvbuf, ..Details::default() }
+}
+
+fn bound_device(opts: &SkOptsEntry) -> Option<Name> {
+    opts.so_bound_dev.as_ref().filter(|name| !name.is_empty()).map(Name::from)
+}
+
+impl SkReport {
+    /// Writes a block per process and in it a line per socket.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for each in &self.processes {
+            each.process.write_line(out)?;
+            for socket in &each.sockets {
+                socket.write_line(out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Socket {
+    fn write_line(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "\t{:>7}: {}", self.fd, self.fd_type)?;
+        match &self.details {
+            Some(details) => details.write(out)?,
+            None => write!(out, ".{}", self.file_id)?,
+        }
+        writeln!(out)
+    }
+}
+
+impl Details {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let family = self.src_port.is_some().then_some(&self.family);
+        let words = [family, self.kind.as_ref(), self.protocol.as_ref(), self.state.as_ref()];
+        for word in words.into_iter().flatten() {
+            write!(out, " {word}")?;
+        }
+        if let (Some(address), Some(port)) = (&self.src_addr, self.src_port) {
+            write!(out, " {}", endpoint(address, port))?;
+        }
+        // A socket without another end has a port of zero there.
+        if let (Some(address), Some(port @ 1..)) = (&self.dst_addr, self.dst_port) {
+            write!(out, " -> {}", endpoint(address, port))?;
+        }
+        if let (Some(ino), Some(peer)) = (self.ino, self.peer_ino) {
+            write!(out, " {ino} ({peer})")?;
+        }
+        if let (Some(name), None) = (&self.src_addr, self.src_port) {
+            write!(out, " {name}")?;
+        }
+        for (what, number) in [("portid", self.portid), ("ifindex", self.ifindex), ("backlog", self.backlog)]
+        {
+            if let Some(number) = number {
+                write!(out, " {what} {number}")?;
+            }
+        }
+        for (word, bits) in self.groups.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            write!(out, " groups[{word}] {bits:#x}")?;
+        }
+        if let Some(interface) = &self.interface {
+            write!(out, " interface {interface}")?;
+        }
+        write!(out, " sndbuf {} rcvbuf {}", self.send_buf_bytes, self.recv_buf_bytes)
+    }
+}
+
+fn endpoint(address: &str, port: u32) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole: the command, the workspace, the schema's promises.
+
+mod layering;

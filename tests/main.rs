@@ -1,3 +1,4 @@
 //! Tests of the whole: the command, the workspace, the schema's promises.
 
+mod cli_cases;
 mod layering;

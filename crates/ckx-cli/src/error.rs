@@ -60,6 +60,15 @@ impl CliError {
         self
     }
 
+    /// With the name of what it is about in front, if that has one.
+    #[must_use]
+    pub fn of(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.message = format!("{name}: {}", self.message);
+        }
+        self
+    }
+
     /// Writing failed.
     pub fn writing(target: &str, error: &io::Error) -> Self {
         let mut failed = Self::new(format!("cannot write {target}")).because(error);

@@ -75,6 +75,13 @@ pub enum ErrorKind {
         /// How many.
         bytes: u64,
     },
+    /// An image of unknown kind whose size words do not lead to its end.
+    Unframed {
+        /// Bytes behind the header.
+        bytes: u64,
+    },
+    /// Neither the name nor the first words are those of an image.
+    Foreign,
     /// The image holds raw bytes: there are no records to read.
     Raw {
         /// What the bytes are.
@@ -195,6 +202,8 @@ impl Error {
             ErrorKind::BadMessage { .. } => "bad-message",
             ErrorKind::Lost { .. } => "lost",
             ErrorKind::Trailing { .. } => "trailing",
+            ErrorKind::Unframed { .. } => "unframed",
+            ErrorKind::Foreign => "foreign",
             ErrorKind::Raw { .. } => "raw",
             ErrorKind::WrongMessage { .. } => "wrong-message",
             ErrorKind::BadPageMap { .. } => "bad-page-map",
@@ -229,6 +238,12 @@ impl Error {
             ErrorKind::Trailing { bytes } => {
                 format!("{bytes} bytes follow the last record that an image of this kind has")
             }
+            ErrorKind::Unframed { bytes } => format!(
+                "the kind is unknown, and the size words of its records do not lead to the end of the file: its {bytes} bytes are kept as they are"
+            ),
+            ErrorKind::Foreign => {
+                "this is no CRIU image: neither its name nor its first words are known".into()
+            }
             ErrorKind::Raw { what } => format!("this is a raw image ({what}): it has no records"),
             ErrorKind::WrongMessage { asked, actual } => {
                 format!("the record is a {actual}, not a {asked}")
@@ -258,7 +273,7 @@ impl Error {
                 "the bytes are damaged or come from a program that is not CRIU; the records before are good",
             ),
             ErrorKind::Raw { .. } => Some("`ckx info` describes raw images"),
-            ErrorKind::Trailing { .. } => {
+            ErrorKind::Trailing { .. } | ErrorKind::Unframed { .. } => {
                 Some("the bytes are kept under \"@trailing\" and written back by `ckx encode`")
             }
             _ => None,
@@ -283,7 +298,10 @@ impl fmt::Display for Error {
         if let Some(entry) = self.0.entry {
             write!(f, "entry {entry} ")?;
         }
-        write!(f, "at offset {:#x}: {}", self.0.offset, self.message())
+        if !matches!(self.0.kind, ErrorKind::Raw { .. } | ErrorKind::Foreign | ErrorKind::Empty) {
+            write!(f, "at offset {:#x}: ", self.0.offset)?;
+        }
+        f.write_str(&self.message())
     }
 }
 

@@ -106,7 +106,8 @@ impl<'a> Image<'a> {
         Entries { image: *self, plan, position: start, index: 0, done: end }
     }
 
-    /// Whether records of well-formed messages fill the file: how images of unknown kind are read.
+    /// Whether size words lead from record to record exactly to the end of the file: then an image
+    /// of unknown kind is taken to consist of records.
     fn frames_to_end(&self, start: usize) -> bool {
         if self.identity.kind == ImageKind::Foreign {
             return false;
@@ -114,12 +115,9 @@ impl<'a> Image<'a> {
         let mut rest = self.data.get(start..).unwrap_or_default();
         while !rest.is_empty() {
             let size = word_at(rest, 0).map(|word| self.identity.order.word(word) as usize);
-            let Some((body, behind)) = size.and_then(|size| rest.get(4..)?.split_at_checked(size)) else {
+            let Some((_, behind)) = size.and_then(|size| rest.get(4..)?.split_at_checked(size)) else {
                 return false;
             };
-            if wire::inspect(&UNKNOWN_MESSAGE, body).is_err() {
-                return false;
-            }
             rest = behind;
         }
         true
@@ -222,7 +220,11 @@ impl<'a> Iterator for Entries<'a> {
         let bare = matches!(self.plan, Plan::Bare(_));
         let kind = match self.plan {
             Plan::None if left > 0 && self.image.raw_format().is_none() => {
-                ErrorKind::Trailing { bytes: left as u64 }
+                let bytes = left as u64;
+                match self.image.identity.kind {
+                    ImageKind::Unknown(_) => ErrorKind::Unframed { bytes },
+                    _ => ErrorKind::Trailing { bytes },
+                }
             }
             Plan::None => {
                 self.done = true;
@@ -238,7 +240,8 @@ impl<'a> Iterator for Entries<'a> {
             },
         };
         self.done = true;
-        let entry = (!matches!(kind, ErrorKind::Trailing { .. })).then_some(self.index);
+        let in_entry = !matches!(kind, ErrorKind::Trailing { .. } | ErrorKind::Unframed { .. });
+        let entry = in_entry.then_some(self.index);
         Some(Err(self.image.error(kind, entry, self.position)))
     }
 }

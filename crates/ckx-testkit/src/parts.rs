@@ -158,5 +158,14 @@ pub fn kobj_ids(object: u64, files: u64, namespaces: [u64; 8]) -> Msg {
     Msg::new().seq(1, [object, files, object, object]).seq(5, namespaces)
 }
 
+/// `mm_saved_auxv` of types and values in turn. That of a 32-bit process on x86_64 (`compat`) is
+/// copied as it lies in memory: a type and, above it, a value in each word, and zeros at the end.
+pub fn auxv(pairs: &[u64], compat: bool) -> Vec<u64> {
+    if !compat {
+        return pairs.to_vec();
+    }
+    pairs.as_chunks::<2>().0.iter().map(|[kind, value]| kind | value << 32).chain([0, 0]).collect()
+}
+
 /// Namespaces of CRIU itself, in the order of [`kobj_ids`].
 pub const ROOT_NAMESPACES: [u64; 8] = [1, 2, 3, 4, 6, 7, 8, 5];

@@ -12,7 +12,7 @@ use ckx_criu::{Entry, Image};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::cmd::info::RawJson;
+use crate::cmd::info::{RawJson, unreadable};
 use crate::error::{CliError, Outcome};
 use crate::inputs::{Input, Inputs, resolve};
 use crate::output::{create, finish};
@@ -93,21 +93,11 @@ fn to_stream(
             && !inputs.single
             && !error.is_broken_pipe()
         {
-            let image = ckx_criu::text::escaped(input.name()).to_string();
-            let line = Unreadable { image, error: error.to_string() };
-            to_writer(out, &line, Style::Line).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
+            unreadable(input, error, out)?;
         }
         outcome = outcome.max(keep_going(result, inputs, ui)?);
     }
     Ok(outcome)
-}
-
-/// Stands in the place of an image that cannot be read.
-#[derive(Serialize)]
-struct Unreadable {
-    image: String,
-    #[serde(rename = "@error")]
-    error: String,
 }
 
 fn to_directory(
@@ -304,12 +294,12 @@ fn report(json: &ImageJson<'_>, ui: &mut Ui) -> Outcome {
 /// Tells that a file is not what its name says. It is decoded by its magic.
 pub(super) fn mismatch(image: &Image<'_>, ui: &mut Ui) {
     if let Some(named) = image.identity().named {
+        let magic = magic_name(image);
         ui.warn(
             &format!(
-                "{}: by its name it is a {} image, by its magic {}: read as the latter",
+                "{}: the name is that of {} images, the magic that of {magic}: read as {magic}",
                 ckx_criu::text::escaped(image.name()),
                 named.name,
-                magic_name(image),
             ),
             None,
         );

@@ -85,13 +85,13 @@ fn one(input: &Input, inputs: &Inputs, args: &Args, ui: &mut Ui) -> Result<Outco
     };
     let directory = args.out.as_deref().filter(|path| path.is_dir() || !inputs.single);
     let Some(directory) = directory else {
-        let image = encode(document, args)?;
+        let image = encode(document, args).map_err(|error| error.of(&shown))?;
         return match &args.out {
             Some(path) => write_file(path, &image, inputs),
             None => to_stdout(&image, inputs, ui),
         };
     };
-    let image = encode(document, args)?;
+    let image = encode(document, args).map_err(|error| error.of(&shown))?;
     let named = serde_json::from_str::<Name<'_>>(document.get()).ok().and_then(|name| name.image);
     let name = match &named {
         Some(name) => safe_name(name)?,
@@ -114,6 +114,7 @@ fn several(
             .hinted("name a directory with -o"));
     };
     let mut outcome = Outcome::Done;
+    let mut raw = 0;
     for document in documents {
         let name: Name<'_> = serde_json::from_str(document.get())
             .map_err(|error| CliError::new("a document is no image").because(error))?;
@@ -121,13 +122,16 @@ fn several(
             return Err(CliError::new("a document among several does not say its \"image\""));
         };
         if name.raw.is_some() {
-            ui.warn(&format!("{image_name} is a raw image: it is not in the JSON"), Some("copy the file"));
-            outcome = Outcome::Partial;
+            raw += 1;
             continue;
         }
-        let image = encode(document, args)?;
+        let image = encode(document, args).map_err(|error| error.of(&image_name))?;
         let path = made(directory)?.join(safe_name(&image_name)?);
         outcome = outcome.max(write_file(&path, &image, inputs)?);
+    }
+    if raw > 0 {
+        let hint = "pages, firewall rules and the like have no JSON: copy the files";
+        ui.warn(&format!("{raw} raw images are described in the JSON, not contained"), Some(hint));
     }
     Ok(outcome)
 }

@@ -38,9 +38,28 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let mut outcome = Outcome::Done;
     for input in &inputs.list {
         let result = one(input, args.long || !inputs.single, ui);
+        if let Err(error) = &result
+            && !inputs.single
+            && !error.is_broken_pipe()
+        {
+            unreadable(input, error, &mut ui.out)?;
+        }
         outcome = outcome.max(keep_going(result, &inputs, ui)?);
     }
     Ok(outcome)
+}
+
+/// Writes a line in the place of an image that cannot be read.
+pub(super) fn unreadable(input: &Input, error: &CliError, out: &mut dyn Write) -> Result<(), CliError> {
+    #[derive(Serialize)]
+    struct Unreadable {
+        image: String,
+        #[serde(rename = "@error")]
+        error: String,
+    }
+    let image = ckx_criu::text::escaped(input.name()).to_string();
+    let line = Unreadable { image, error: error.to_string() };
+    to_writer(out, &line, Style::Line).and_then(|()| out.write_all(b"\n")).map_err(writing)
 }
 
 fn one(input: &Input, long: bool, ui: &mut Ui) -> Result<Outcome, CliError> {

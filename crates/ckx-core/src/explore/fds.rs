@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use ckx_criu::typed::messages::{FdinfoEntry, FsEntry};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::explore::files::{Files, type_name};
-use crate::explore::tables::Tables;
+use crate::explore::tables::{Tables, shared};
 use crate::explore::tasks::{Process, Task};
 use crate::load::Loader;
 use crate::{ImageSet, Issue, Name};
@@ -57,10 +57,6 @@ pub struct Descriptor {
 
 const FD_CLOEXEC: u32 = 1;
 
-fn shared<S: Serializer>(list: &Arc<[Descriptor]>, serializer: S) -> Result<S::Ok, S::Error> {
-    list.as_ref().serialize(serializer)
-}
-
 /// Reads the descriptors of all processes.
 pub fn collect(images: &dyn ImageSet) -> FdsReport {
     let mut loader = Loader::new(images);
@@ -90,12 +86,17 @@ impl Collector {
         if task.is_zombie() {
             return found;
         }
-        if let Some((files_id, table)) = self.tables.of(loader, task, &mut found.process) {
+        if let Some(table) = self.tables.of(loader, task, &mut found.process) {
             let files = &mut self.files;
-            let list = self.lists.entry(files_id);
-            let list = list.or_insert_with(|| table.iter().map(|entry| descriptor(files, entry)).collect());
+            let list = self
+                .lists
+                .entry(table.files_id)
+                .or_insert_with(|| table.entries.iter().map(|entry| descriptor(files, entry)).collect());
             found.descriptors = Arc::clone(list);
-            found.files_id = Some(files_id);
+            found.files_id = Some(table.files_id);
+            if !table.has_image {
+                found.process.add_note(format!("no descriptors: fdinfo-{}.img is not there", table.files_id));
+            }
         }
         let image = format!("fs-{}.img", task.pid);
         match loader.first::<FsEntry>(&image) {

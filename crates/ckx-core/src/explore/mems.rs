@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use ckx_criu::typed::messages::core_entry::March as Machine;
 use ckx_criu::typed::messages::{MmEntry, VmaEntry};
 use serde::{Serialize, Serializer};
 
@@ -111,9 +112,15 @@ impl Serialize for Protection {
     }
 }
 
-/// Grows downwards: what the main stack is known by.
-const MAP_GROWSDOWN: u32 = 0x100;
 const MAP_SHARED: u32 = 1;
+
+/// The flag of areas that grow downwards: what the main stack is known by.
+fn map_growsdown(task: &Task) -> u32 {
+    match task.machine {
+        Some(Machine::Mips) => 0x1000,
+        _ => 0x100,
+    }
+}
 
 /// Reads the mappings of all processes.
 pub fn collect(images: &dyn ImageSet) -> MemsReport {
@@ -138,13 +145,14 @@ impl Collector {
             && let Some(MmEntry { exe_file_id, vmas, .. }) = mm::read(loader, &mut found.process)
         {
             found.exe = Some(self.files.mapped(exe_file_id));
-            found.mappings = vmas.iter().map(|vma| self.mapping(vma)).collect();
+            let growsdown = map_growsdown(task);
+            found.mappings = vmas.iter().map(|vma| self.mapping(vma, growsdown)).collect();
         }
         found
     }
 
-    fn mapping(&mut self, vma: &VmaEntry) -> Mapping {
-        let area = area(vma, &self.files);
+    fn mapping(&mut self, vma: &VmaEntry, growsdown: u32) -> Mapping {
+        let area = area(vma, growsdown, &self.files);
         let name = match area {
             Area::File | Area::Memfd => Some(mapped_name(&mut self.files, vma)),
             Area::SysvShm => Some(self.numbered("ips", vma.shmid)),
@@ -183,7 +191,7 @@ pub(super) fn mapped_name(files: &mut Files, vma: &VmaEntry) -> Name {
 }
 
 /// The kind of an area. The first that fits counts; what crit has a name for comes first.
-fn area(vma: &VmaEntry, files: &Files) -> Area {
+fn area(vma: &VmaEntry, growsdown: u32, files: &Files) -> Area {
     let is_memfd = || u32::try_from(vma.shmid).is_ok_and(|id| files.is_memfd(id));
     let has = |bit| vma.status & bit != 0;
     match () {
@@ -195,7 +203,7 @@ fn area(vma: &VmaEntry, files: &Files) -> Area {
         () if has(status::STACK) => Area::Stack,
         () if has(status::VSYSCALL) => Area::Vsyscall,
         () if has(status::VDSO) => Area::Vdso,
-        () if vma.flags & MAP_GROWSDOWN != 0 => Area::Stack,
+        () if vma.flags & growsdown != 0 => Area::Stack,
         () if has(status::HEAP) => Area::Heap,
         () if has(status::VVAR) => Area::Vvar,
         () if has(status::AIORING) => Area::AioRing,

@@ -31,6 +31,7 @@ pub struct PsProcess {
 /// Levels behind which the text form indents no further: about where crit fails, and enough to keep
 /// the size of the text in proportion to the number of processes.
 const INDENTED_LEVELS: usize = 1000;
+const BLANKS: [u8; 4 * INDENTED_LEVELS] = [b' '; 4 * INDENTED_LEVELS];
 
 /// Reads the tree.
 pub fn collect(images: &dyn ImageSet) -> PsReport {
@@ -54,7 +55,7 @@ impl PsReport {
         writeln!(out, "{:>7}{:>7}{:>7}   COMM", "PID", "PGID", "SID")?;
         for PsProcess { task, depth } in &self.processes {
             write!(out, "{:>7}{:>7}{:>7}   ", task.pid, task.pgid, task.sid)?;
-            write!(out, "{:indent$}", "", indent = 4 * depth.min(&INDENTED_LEVELS))?;
+            out.write_all(BLANKS.get(..4 * depth).unwrap_or(&BLANKS))?;
             match &task.comm {
                 Some(comm) => writeln!(out, "{comm}")?,
                 None => writeln!(out, "?")?,

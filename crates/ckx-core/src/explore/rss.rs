@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use ckx_criu::pages::{PE_LAZY, PE_PARENT, PE_PRESENT, PageEntries, PageEntry, page_size_of};
+use ckx_criu::pages::{PE_LAZY, PE_PARENT, PE_PRESENT, PageEntries, PageEntry};
 use ckx_criu::typed::messages::{MmEntry, VmaEntry};
 use serde::Serialize;
 
@@ -112,7 +112,7 @@ fn read(loader: &mut Loader<'_>, files: &mut Files, task: &Task) -> ProcessRss {
 }
 
 fn page_size(loader: &mut Loader<'_>, mm: Option<&MmEntry>, pid: u32) -> u64 {
-    if let Some(size) = mm.and_then(|mm| page_size_of(&mm.mm_saved_auxv)) {
+    if let Some(size) = mm.and_then(mm::page_size) {
         return size;
     }
     if mm.is_some() {

@@ -1,9 +1,11 @@
 //! `sk`: sockets of each process. A question of go-criu's; crit has none.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ckx_criu::ByteOrder;
-use ckx_criu::display::address;
 use ckx_criu::typed::messages::{
     FdTypes, FdinfoEntry, FileEntry, InetSkEntry, NetlinkSkEntry, PacketSockEntry, SkOptsEntry, UnixSkEntry,
 };
@@ -13,7 +15,7 @@ use crate::explore::files::{Files, quoted_line, type_name};
 use crate::explore::socket_names::{
     FAMILIES, NETLINK_PROTOCOLS, PROTOCOLS, STATES, TYPES, ether_protocol, name_of,
 };
-use crate::explore::tables::Tables;
+use crate::explore::tables::{Tables, shared};
 use crate::explore::tasks::{Process, Task};
 use crate::load::Loader;
 use crate::{ImageSet, Issue, Name};
@@ -34,8 +36,9 @@ pub struct ProcessSk {
     /// The process.
     #[serde(flatten)]
     pub process: Process,
-    /// Its sockets, in the order of the descriptor table.
-    pub sockets: Vec<Socket>,
+    /// Its sockets, in the order of the descriptor table. One list for all that share the table.
+    #[serde(serialize_with = "shared")]
+    pub sockets: Arc<[Socket]>,
 }
 
 /// One socket. Numbers that have no name are given as numbers.
@@ -113,12 +116,16 @@ pub fn collect(images: &dyn ImageSet) -> SkReport {
     let tasks = Task::read_all(&mut loader);
     let mut files = Files::read(&mut loader);
     let mut tables = Tables::default();
+    let mut lists: HashMap<u32, Arc<[Socket]>> = HashMap::new();
     let mut processes = Vec::new();
     for task in tasks.iter().filter(|task| !task.is_zombie()) {
         let mut process = Process::from(task);
-        let table = tables.of(&mut loader, task, &mut process);
-        let entries = table.iter().flat_map(|(_, entries)| entries.iter());
-        let sockets: Vec<Socket> = entries.filter_map(|entry| socket(&mut files, entry)).collect();
+        let sockets = match tables.of(&mut loader, task, &mut process) {
+            Some(table) => Arc::clone(lists.entry(table.files_id).or_insert_with(|| {
+                table.entries.iter().filter_map(|entry| socket(&mut files, entry)).collect()
+            })),
+            None => Arc::default(),
+        };
         if !sockets.is_empty() || process.note.is_some() {
             processes.push(ProcessSk { process, sockets });
         }
@@ -153,10 +160,10 @@ fn inet(socket: &InetSkEntry, order: ByteOrder) -> Details {
         family: name_of(FAMILIES, socket.family),
         kind: Some(name_of(TYPES, socket.r#type)),
         protocol: Some(name_of(PROTOCOLS, socket.proto)),
-        state: Some(name_of(STATES, socket.state)),
-        src_addr: address(&socket.src_addr, order),
+        state: state(socket.state),
+        src_addr: ip_address(&socket.src_addr, order),
         src_port: Some(socket.src_port),
-        dst_addr: address(&socket.dst_addr, order),
+        dst_addr: ip_address(&socket.dst_addr, order),
         dst_port: Some(socket.dst_port),
         interface: socket.ifname.as_ref().map(Name::from).or_else(|| bound_device(&socket.opts)),
         ino: Some(socket.ino),
@@ -169,7 +176,7 @@ fn unix(socket: &UnixSkEntry) -> Details {
     Details {
         family: "UNIX".into(),
         kind: Some(name_of(TYPES, socket.r#type)),
-        state: Some(name_of(STATES, socket.state)),
+        state: state(socket.state),
         src_addr: (!socket.name.is_empty()).then(|| quoted_line(&socket.name)),
         ino: Some(socket.ino),
         peer_ino: Some(socket.peer),
@@ -193,12 +200,26 @@ fn netlink(socket: &NetlinkSkEntry) -> Details {
     Details {
         family: "NETLINK".into(),
         protocol: Some(name_of(NETLINK_PROTOCOLS, socket.protocol)),
-        state: Some(name_of(STATES, socket.state)),
+        state: state(socket.state),
         ino: Some(socket.ino),
         portid: Some(socket.portid),
         groups: socket.groups.clone(),
         ..buffers(&socket.opts)
     }
+}
+
+/// The name of a state; 0 is none.
+fn state(number: u32) -> Option<String> {
+    (number != 0).then(|| name_of(STATES, number))
+}
+
+/// An address in the usual text. Its words hold its bytes as they lay in the host's memory.
+fn ip_address(words: &[u32], order: ByteOrder) -> Option<String> {
+    let bytes: Vec<u8> = words.iter().take(5).flat_map(|word| order.word_bytes(*word)).collect();
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes.as_slice()) {
+        return Some(Ipv4Addr::from(bytes).to_string());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).to_string())
 }
 
 fn buffers(opts: &SkOptsEntry) -> Details {
@@ -217,7 +238,7 @@ impl SkReport {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for each in &self.processes {
             each.process.write_line(out)?;
-            for socket in &each.sockets {
+            for socket in each.sockets.iter() {
                 socket.write_line(out)?;
             }
         }

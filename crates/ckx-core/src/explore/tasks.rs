@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use ckx_criu::typed::messages::core_entry::March as Machine;
 use ckx_criu::typed::messages::{CoreEntry, PstreeEntry};
 use serde::{Serialize, Serializer};
 
@@ -30,6 +31,9 @@ pub struct Task {
     /// Number of its descriptor table, where the core holds it: before `ids` images.
     #[serde(skip)]
     pub(super) files_id_in_core: Option<u32>,
+    /// The machine, from the core.
+    #[serde(skip)]
+    pub(super) machine: Option<Machine>,
 }
 
 /// States of processes.
@@ -87,6 +91,7 @@ impl Task {
         // The list of threads is of no use here: that of a zombie holds any number.
         let core: Option<CoreEntry> = loader.first(&format!("core-{pid}.img")).ok();
         let files_id_in_core = core.as_ref().and_then(|core| core.ids.as_ref()).map(|ids| ids.files_id);
+        let machine = core.as_ref().and_then(|core| Machine::try_from(core.mtype).ok());
         let leader = core.and_then(|core| core.tc);
         Self {
             pid,
@@ -96,6 +101,7 @@ impl Task {
             comm: leader.as_ref().map(|leader| Name::from(&leader.comm)),
             state: leader.as_ref().map(|leader| leader.task_state.into()),
             files_id_in_core,
+            machine,
         }
     }
 
@@ -143,7 +149,8 @@ impl Process {
         }
     }
 
-    fn add_note(&mut self, text: String) {
+    /// Notes why something is not shown.
+    pub(super) fn add_note(&mut self, text: String) {
         match &mut self.note {
             Some(note) => {
                 note.push_str(", ");

@@ -216,13 +216,11 @@ impl Serialize for EntryJson<'_> {
 /// Whether a file of this kind has records that JSON can show.
 ///
 /// # Errors
-/// [`ErrorKind::Raw`] for those that have not.
+/// [`ErrorKind::Raw`] and [`ErrorKind::Foreign`] for those that have not.
 pub fn require_records(image: &Image<'_>) -> Result<(), Error> {
     match image.spec().map(|spec| spec.framing) {
         Some(Framing::Raw(format)) => Err(image.error(ErrorKind::Raw { what: format.name() }, None, 0)),
-        None if image.kind() == ImageKind::Foreign => {
-            Err(image.error(ErrorKind::Raw { what: "not a CRIU image" }, None, 0))
-        }
+        None if image.kind() == ImageKind::Foreign => Err(image.error(ErrorKind::Foreign, None, 0)),
         _ => Ok(()),
     }
 }

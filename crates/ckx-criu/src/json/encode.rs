@@ -256,7 +256,7 @@ impl EntriesSeed<'_> {
             Ok(len) if len == extra.len() as u64 => {}
             Ok(len) => return Err(contradiction(extra.len() as u64, len)),
             Err(ErrorKind::PayloadTruncated { what, expected, got }) => {
-                return Err(format!("{} ({what})", contradiction(got, expected)));
+                return Err(format!("{} (`{what}`)", contradiction(got, expected)));
             }
             Err(kind) => return Err(Error::new(kind, b"", None, 0).message()),
         }
@@ -276,5 +276,5 @@ fn chunk_len(desc: &MessageDesc, body: &[u8]) -> u64 {
 }
 
 fn contradiction(extra: u64, fields: u64) -> String {
-    format!("\"extra\" holds {extra} bytes, but by the fields of the record there are {fields}")
+    format!("\"extra\" holds {extra} bytes, but the fields of the record announce {fields}")
 }

@@ -153,7 +153,7 @@ fn mm_compat() -> Msg {
     ];
     Msg::new()
         .seq(1, numbers)
-        .uints(13, [32, 0xf7f0_4560, 33, 0xf7f0_4000, 6, 4096])
+        .uints(13, parts::auxv(&[32, 0xf7f0_4560, 33, 0xf7f0_4000, 6, 4096], true))
         .msgs(14, vmas)
         .int(15, 0)
 }

@@ -122,7 +122,7 @@ impl Writer {
             entry.maybe((id != 0).then_some(flags), |entry, flags| entry.uint(10, flags))
         });
         let vmas: Vec<_> = vmas.collect();
-        mm.uints(13, auxv).msgs(14, vmas).int(15, 1).bool(17, false)
+        mm.uints(13, parts::auxv(&auxv, process.compat)).msgs(14, vmas).int(15, 1).bool(17, false)
     }
 
     fn cores(&mut self, process: &Process) {

@@ -173,7 +173,8 @@ impl Process {
         self
     }
 
-    /// Uses the descriptor table of another process (`CLONE_FILES`), which has to come before.
+    /// Uses the descriptor table of another process (`CLONE_FILES`), which has to come before. Own
+    /// descriptors do not count then.
     pub fn files_of(self, pid: u64) -> Self {
         Self { files_of: Some(pid), ..self }
     }

@@ -1,0 +1,68 @@
+//! Memory stays bounded: the command runs under a limit that the kernel enforces.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ckx_testkit::{ImageBuilder, Msg};
+
+const PAGES: u64 = (4 << 30) / 4096;
+
+/// Runs `ckx` with at most this much anonymous memory (`RLIMIT_DATA` counts private writable
+/// mappings and the heap). Output goes nowhere.
+fn limited(mebibytes: u64, arguments: &str, directory: &Path) -> Output {
+    let script = format!("ulimit -d {} && exec \"$CKX\" {arguments} > /dev/null", mebibytes << 10);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(directory).env("CKX", env!("CARGO_BIN_EXE_ckx"));
+    command.output().expect("sh runs")
+}
+
+/// A directory of a process with 4 GiB of memory, each page a run of its own: the pages file is
+/// sparse, the page map has a million entries.
+fn large_dump(directory: &Path) {
+    let pages = File::create(directory.join("pages-1.img")).expect("a file");
+    pages.set_len(PAGES * 4096).expect("a sparse file");
+    let head = ImageBuilder::of("PAGEMAP").record(Msg::new().uint(1, 1)).build();
+    let mut map = BufWriter::new(File::create(directory.join("pagemap-1.img")).expect("a file"));
+    map.write_all(&head).expect("room");
+    for page in 0..PAGES {
+        let entry = Msg::new().uint(1, 0x10_0000_0000 + page * 8192).uint(2, 0).uint(4, 6).uint(5, 1);
+        map.write_all(&(entry.len() as u32).to_le_bytes()).expect("room");
+        map.write_all(entry.as_bytes()).expect("room");
+    }
+    map.into_inner().expect("room");
+}
+
+#[test]
+fn a_dump_of_4_gib_is_decoded_below_64_mib() {
+    let place = tempfile::tempdir().expect("a folder");
+    large_dump(place.path());
+    assert!(fs::metadata(place.path().join("pagemap-1.img")).expect("there").len() > 17_000_000);
+    for arguments in ["decode .", "decode --jsonl .", "decode --pretty pagemap-1.img", "info ."] {
+        let output = limited(64, arguments, place.path());
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    // The limit is one: with less, nothing starts.
+    assert!(!limited(0, "info .", place.path()).status.success());
+}
+
+/// Lengths that nothing backs cost nothing.
+#[test]
+fn lengths_are_not_trusted() {
+    let place = tempfile::tempdir().expect("a folder");
+    let huge = u64::from(u32::MAX);
+    let cases = [
+        ("pstree.img", ImageBuilder::of("PSTREE").sized(0xffff_fff0, Msg::new().uint(1, 1))),
+        ("pipes-data.img", ImageBuilder::of("PIPES_DATA").record(Msg::new().uint(1, 1).uint(2, huge).uint(3, 4096))),
+        ("sk-queues.img", ImageBuilder::of("SK_QUEUES").record(Msg::new().uint(1, 1).uint(2, huge))),
+        ("tcp-stream-1.img", ImageBuilder::of("TCP_STREAM").record(Msg::new().uint(1, huge).uint(3, huge))),
+        ("ipcns-sem-1.img", ImageBuilder::of("IPCNS_SEM").record(Msg::new().uint(2, huge))),
+        ("ipcns-msg-1.img", ImageBuilder::of("IPCNS_MSG").record(Msg::new().uint(3, huge))),
+    ];
+    for (name, image) in cases {
+        fs::write(place.path().join(name), image.build()).expect("room");
+        let output = limited(16, &format!("decode {name}"), place.path());
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

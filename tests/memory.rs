@@ -54,7 +54,10 @@ fn lengths_are_not_trusted() {
     let huge = u64::from(u32::MAX);
     let cases = [
         ("pstree.img", ImageBuilder::of("PSTREE").sized(0xffff_fff0, Msg::new().uint(1, 1))),
-        ("pipes-data.img", ImageBuilder::of("PIPES_DATA").record(Msg::new().uint(1, 1).uint(2, huge).uint(3, 4096))),
+        (
+            "pipes-data.img",
+            ImageBuilder::of("PIPES_DATA").record(Msg::new().uint(1, 1).uint(2, huge).uint(3, 4096)),
+        ),
         ("sk-queues.img", ImageBuilder::of("SK_QUEUES").record(Msg::new().uint(1, 1).uint(2, huge))),
         ("tcp-stream-1.img", ImageBuilder::of("TCP_STREAM").record(Msg::new().uint(1, huge).uint(3, huge))),
         ("ipcns-sem-1.img", ImageBuilder::of("IPCNS_SEM").record(Msg::new().uint(2, huge))),

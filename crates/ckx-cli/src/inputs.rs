@@ -69,11 +69,15 @@ pub fn resolve(paths: &[PathBuf], wanted: impl Fn(&[u8]) -> bool) -> Result<Inpu
         } else if path.is_dir() {
             directories = true;
             let directory = Directory::open(path)?;
+            let before = list.len();
             let members = directory.members().iter().filter(|member| member.kind == MemberType::File);
             list.extend(members.filter(|member| wanted(member.name())).map(|member| Input {
                 source: Source::File(directory.path_of(member)),
                 from_directory: true,
             }));
+            if list.len() == before {
+                return Err(nothing_in(&directory));
+            }
         } else {
             list.push(Input { source: Source::File(path.clone()), from_directory: false });
         }
@@ -87,4 +91,17 @@ pub fn resolve(paths: &[PathBuf], wanted: impl Fn(&[u8]) -> bool) -> Result<Inpu
     }
     let single = list.len() == 1 && !directories;
     Ok(Inputs { list, single })
+}
+
+/// A directory without anything that was asked for is a mistake, not an empty answer.
+fn nothing_in(directory: &Directory) -> CliError {
+    let failed = CliError::new(format!("`{}` holds no such files", directory.path().display()));
+    let below = directory.members().iter().find(|member| member.kind == MemberType::Directory);
+    match below {
+        Some(member) => failed.hinted(format!(
+            "directories are not searched; there is `{}` in it",
+            ckx_criu::text::escaped(member.name())
+        )),
+        None => failed.hinted("a directory of images has files like pstree.img and core-1.img"),
+    }
 }

@@ -215,7 +215,7 @@ impl Error {
     /// The fault without its place, in one sentence without a full stop.
     pub fn message(&self) -> String {
         match &self.0.kind {
-            ErrorKind::Empty => "the file is empty, but an image of this kind has a header".into(),
+            ErrorKind::Empty => "there are no bytes, and an image has a header at least".into(),
             ErrorKind::HeaderTruncated { expected, got } => {
                 format!("the file ends inside its header: needs {expected} bytes, has {got}")
             }

@@ -56,7 +56,8 @@ impl Identity {
 /// # Errors
 /// [`ErrorKind::Empty`], [`ErrorKind::HeaderTruncated`] and [`ErrorKind::BadMagic`] when the name is
 /// that of an image with a header, but the content has not got it; the last two also for content
-/// that begins with the common or service word and then ends.
+/// that begins with the common or service word and then ends. Nothing at all without a name is
+/// [`ErrorKind::Empty`] too.
 pub fn identify(name: &[u8], data: &[u8]) -> Result<Identity, Error> {
     let named = spec_by_file_name(name);
     let fail = |kind| Err(Error::new(kind, name, None, 0));
@@ -71,6 +72,7 @@ pub fn identify(name: &[u8], data: &[u8]) -> Result<Identity, Error> {
         return match expected {
             Some(_) if data.is_empty() => fail(ErrorKind::Empty),
             Some(_) => fail(ErrorKind::HeaderTruncated { expected: 4, got: data.len() as u64 }),
+            None if data.is_empty() && name.is_empty() => fail(ErrorKind::Empty),
             None => Ok(Identity::headerless(None, None)),
         };
     };

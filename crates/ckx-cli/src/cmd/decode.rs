@@ -195,14 +195,20 @@ fn named(
     mismatch(&image, ui);
     let style = if options.pretty { Style::Indented } else { Style::Line };
     let name = ckx_criu::text::escaped(input.name()).to_string();
-    if let Some(summary) = image.raw_summary() {
-        let json = Named { image: &name, document: RawJson::new(&image, &summary) };
-        to_writer(out, &json, style).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
-        return Ok(Outcome::Done);
+    if image.raw_format().is_some() {
+        return raw(&name, &image, style, out);
     }
     let json = Named { image: &name, document: ImageJson::new(image, options) };
     to_writer(out, &json, style).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
     Ok(report(&json.document, ui))
+}
+
+/// A raw image has no records: its description stands in their place.
+fn raw(name: &str, image: &Image<'_>, style: Style, out: &mut dyn Write) -> Result<Outcome, CliError> {
+    let Some(summary) = image.raw_summary() else { return Ok(Outcome::Done) };
+    let json = Named { image: name, document: RawJson::new(image, &summary) };
+    to_writer(out, &json, style).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
+    Ok(Outcome::Done)
 }
 
 #[derive(Serialize)]
@@ -223,10 +229,8 @@ fn lines(
     let image = Image::parse(input.name(), &data)?;
     mismatch(&image, ui);
     let name = ckx_criu::text::escaped(input.name()).to_string();
-    if let Some(summary) = image.raw_summary() {
-        let json = Named { image: &name, document: RawJson::new(&image, &summary) };
-        to_writer(out, &json, Style::Line).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
-        return Ok(Outcome::Done);
+    if image.raw_format().is_some() {
+        return raw(&name, &image, Style::Line, out);
     }
     let magic = magic_name(&image);
     let mut outcome = Outcome::Done;

@@ -29,12 +29,19 @@ const AT_PAGESZ: u64 = 6;
 
 /// Page size in bytes from the auxiliary vector of an `mm` image (`mm_saved_auxv`: types and
 /// values in turn). `None` when it has none or one that no machine has.
+///
+/// The vector of a 32-bit process of a 64-bit host has both in one word, the type in the low half.
 pub fn page_size_of(mm_saved_auxv: &[u64]) -> Option<u64> {
-    let pairs = mm_saved_auxv.as_chunks::<2>().0.iter();
-    pairs
-        .take_while(|[kind, _]| *kind != 0)
-        .find(|[kind, _]| *kind == AT_PAGESZ)
-        .map(|[_, value]| *value)
+    let pairs = mm_saved_auxv.as_chunks::<2>().0.iter().map(|[kind, value]| (*kind, *value));
+    let halves = mm_saved_auxv.iter().map(|word| (word & u64::from(u32::MAX), word >> 32));
+    page_size_in(pairs).or_else(|| page_size_in(halves))
+}
+
+fn page_size_in(vector: impl Iterator<Item = (u64, u64)>) -> Option<u64> {
+    vector
+        .take_while(|(kind, _)| *kind != 0)
+        .find(|(kind, _)| *kind == AT_PAGESZ)
+        .map(|(_, size)| size)
         .filter(|size| is_page_size(*size))
 }
 
@@ -47,4 +54,18 @@ pub fn page_size_from_file(present_pages: u64, file_bytes: u64) -> Option<u64> {
 /// Whether a machine that CRIU runs on may have this page size: powers of two, 4 KiB to 64 KiB.
 fn is_page_size(size: u64) -> bool {
     size.is_power_of_two() && (4096..=65536).contains(&size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_size_of;
+
+    #[test]
+    fn page_size_of_wide_and_narrow_processes() {
+        assert_eq!(page_size_of(&[33, 0x7fff_0000_1000, 6, 65536, 17, 100]), Some(65536));
+        assert_eq!(page_size_of(&[32 | 0xf7f0_0000 << 32, 6 | 4096 << 32, 0]), Some(4096));
+        assert_eq!(page_size_of(&[33, 1, 0, 0, 6, 4096]), None, "the vector ends at type 0");
+        assert_eq!(page_size_of(&[6, 4095]), None);
+        assert_eq!(page_size_of(&[]), None);
+    }
 }

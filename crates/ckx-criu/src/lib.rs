@@ -1,5 +1,4 @@
-//! The CRIU image format: bytes in, windows out.
-
+#![doc = include_str!("../HANDBOOK.md")]
 // Input is hostile here: nothing may index, unwrap or panic; and nothing reaches beyond bytes.
 #![deny(
     clippy::indexing_slicing,

@@ -252,3 +252,146 @@ impl Mapping {
         writeln!(out, "{}", if self.regular { "" } else { " *" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ckx_testkit::{Arch, ImageBuilder, Msg, SynthCheckpoint, files, presets};
+
+    use super::*;
+    use crate::explore::testing::{images, issues, json, text};
+
+    #[test]
+    fn the_text_is_that_of_crit_with_names_of_memory_files() {
+        let report = collect(&images(presets::web(Arch::X86_64)));
+        let expected = "1
+\texe                                     /usr/bin/web
+\t558120000000-558120010000           r-x /usr/bin/web
+\t558120010000-558120020000           rw- /usr/bin/web + 0x10000
+\t558130000000-558130020000           rw-
+\t7f3a10000000-7f3a10040000           rw-
+\t7f3a10100000-7f3a10110000           r--
+\t7f3a10110000-7f3a10120000           r-x [vdso]
+\t7f3a10200000-7f3a10220000           rw- /dev/zero (deleted) (s)
+\t7ffc00000000-7ffc00020000           rw- [stack?]
+7
+";
+        assert!(text(&report).starts_with(expected), "{}", text(&report));
+        assert!(text(&report).ends_with("[stack?]\n9 (zombie)\n"));
+        assert!(report.issues.is_empty());
+        let mapping = "{\"start\": \"0x558120010000\", \"end\": \"0x558120020000\", \"protection\": \"rw-\", \"area\": \"file\", \"name\": \"/usr/bin/web\", \"file_offset_bytes\": 65536, \"shared\": false, \"regular\": true}";
+        assert!(json(&report).contains(mapping), "{}", json(&report));
+    }
+
+    /// Areas by flags and status, and how they are shown.
+    #[test]
+    fn kinds_of_areas() {
+        let cases = [
+            (0x21, 0x501, " ips[1]", Area::SysvShm),
+            (0x21, 0x101, " shmem[1]", Area::SharedAnonymous),
+            (0x1, 0x801, " packet[1]", Area::PacketRing),
+            (0x122, 0x203, " [stack]", Area::Stack),
+            (0x122, 0x201, " [stack?]", Area::Stack),
+            (0x22, 0x204, " [vsyscall] *", Area::Vsyscall),
+            (0x22, 0x209, " [vdso]", Area::Vdso),
+            (0x22, 0x1201, "", Area::Vvar),
+            (0x22, 0x221, "", Area::Heap),
+            (0x1, 0x2000, " *", Area::AioRing),
+            (0x22, 0x8201, "", Area::ShadowStack),
+            (0x22, 0x2_0001, "", Area::Uprobes),
+            (0, 0x1_0000, " *", Area::Guard),
+            (0x22, 0x201, "", Area::Anonymous),
+        ];
+        for (flags, status, shown, area) in cases {
+            let set =
+                SynthCheckpoint::new().process(1, 0, |process| process.vma(0x1000, 0x3000, 1, flags, status));
+            let report = collect(&images(set));
+            let line = text(&report).lines().last().map(str::to_owned);
+            assert_eq!(line, Some(format!("\t{:<36}r--{shown}", "00001000-00003000")), "{status:#x}");
+            assert_eq!(report.processes[0].mappings[0].area, area);
+        }
+    }
+
+    #[test]
+    fn the_stack_of_other_machines() {
+        for arch in [Arch::Mips, Arch::S390, Arch::Aarch64] {
+            let text = text(&collect(&images(presets::web(arch))));
+            assert_eq!(text.matches("rw- [stack?]\n").count(), 2, "{arch:?}: {text}");
+        }
+    }
+
+    fn vma(start: u64, id: u64, status: u64) -> Msg {
+        Msg::new().seq(1, [start, start + 0x1000, 0, id, 3, 1, status]).sint(8, -1)
+    }
+
+    fn with_vmas(vmas: Vec<Msg>) -> SynthCheckpoint {
+        let mm = Msg::new().seq(1, [0; 12]).msgs(14, vmas);
+        SynthCheckpoint::new()
+            .process(1, 0, |process| process)
+            .file("mm-1.img", ImageBuilder::of("MM").record(mm).build())
+    }
+
+    #[test]
+    fn shared_objects_are_numbered_through_all_kinds() {
+        let vmas = vec![vma(0x1000, 77, 0x501), vma(0x2000, 78, 0x101), vma(0x3000, 77, 0x101)];
+        let text = text(&collect(&images(with_vmas(vmas))));
+        let names: Vec<&str> = text.lines().skip(2).filter_map(|line| line.split("rw- ").nth(1)).collect();
+        assert_eq!(names, ["ips[1]", "shmem[2]", "shmem[1]"]);
+    }
+
+    #[test]
+    fn memory_files_are_named_as_in_the_kernel() {
+        let names: [&[u8]; 4] = [b"buffer", b"/dev/zero", b"/anon_hugepage", b"a\nb"];
+        let numbered = || (1..).zip(names);
+        let inodes = numbered().map(|(id, name)| files::memfd_inode(name, 0x1000, id, id));
+        let entries =
+            (1..=5).map(|id| files::file_entry(ckx_testkit::FdType::Memfd, id, files::memfd(id, 0, id)));
+        let vmas = (1..=6).map(|id| vma(id << 12, id, if id == 1 { 0x4041 } else { 0x4081 }));
+        let set = with_vmas(vmas.collect())
+            .file("memfd.img", ImageBuilder::of("MEMFD_INODE").records(inodes).build())
+            .file("files.img", ImageBuilder::of("FILES").records(entries).build());
+        let report = collect(&images(set));
+        let text = text(&report);
+        let shown: Vec<&str> = text.lines().skip(2).filter_map(|line| line.split("rw- ").nth(1)).collect();
+        let expected = [
+            "/memfd:buffer (deleted)",
+            "/dev/zero (deleted) (s)",
+            "/anon_hugepage (deleted) (s)",
+            "/memfd:a\\x0ab (deleted) (s)",
+            "unknown path (s)",
+            "unknown path (s)",
+        ];
+        assert_eq!(shown, expected);
+        let said = issues(&report);
+        // The program of this process has no entry either.
+        assert_eq!(
+            said,
+            [
+                "files.img: files that are referred to and not there, by id: 0, 6",
+                "memfd.img: memory files that are not there, by file id: 5",
+            ]
+        );
+    }
+
+    #[test]
+    fn mappings_in_an_image_of_their_own() {
+        let set = with_vmas(Vec::new())
+            .file("vmas-1.img", ImageBuilder::of("VMAS").record(vma(0x40_0000, 0, 0x201)).build());
+        let text = text(&collect(&images(set)));
+        assert!(text.ends_with("\t00400000-00401000                   rw-\n"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_address_space_is_told() {
+        let report = collect(&images(presets::web(Arch::X86_64).without("mm-7.img")));
+        assert!(text(&report).ends_with("\n7 (mm-7.img is missing)\n9 (zombie)\n"));
+        assert_eq!(issues(&report), ["mm-7.img: the image is missing"]);
+    }
+
+    #[test]
+    fn very_many_mappings() {
+        const COUNT: u64 = 100_000;
+        let vmas = (0..COUNT).map(|at| vma(at << 12, at, 0x101)).collect();
+        let report = collect(&images(with_vmas(vmas)));
+        assert!(text(&report).ends_with(&format!("shmem[{COUNT:x}]\n")));
+    }
+}

@@ -1,6 +1,5 @@
 //! Address spaces as the images have them.
 
-use ckx_criu::pages::page_size_of;
 use ckx_criu::typed::messages::{MmEntry, VmaEntry};
 
 use crate::load::Loader;
@@ -62,15 +61,4 @@ pub(super) fn read(loader: &mut Loader<'_>, process: &mut Process) -> Option<MmE
             None
         }
     }
-}
-
-/// Page size in bytes of the dumping host, by the auxiliary vector.
-///
-/// That of a 32-bit process on a 64-bit host has a type and a value in each word.
-pub(super) fn page_size(mm: &MmEntry) -> Option<u64> {
-    let auxv = &mm.mm_saved_auxv;
-    page_size_of(auxv).or_else(|| {
-        let halves = auxv.iter().flat_map(|word| [word & u64::from(u32::MAX), word >> 32]);
-        page_size_of(&halves.collect::<Vec<_>>())
-    })
 }

@@ -7,10 +7,14 @@
 //! # Where reports differ from crit's output
 //!
 //! * Zombies have no images but their core: they are told as such, where crit fails.
+//! * A process without descriptors has no `fdinfo` image: it is shown with none, where crit fails.
 //! * A process whose images are missing or broken is told as such; the others are shown.
 //! * Orphans and cycles of parents are shown in `ps`, as roots; crit fails, or shows one tree only.
-//! * Mappings of memory files have names as in the kernel's lists (`/memfd:NAME (deleted)`,
-//!   `/dev/zero (deleted)`), where crit has "unknown path".
+//! * Mappings of memory files, and programs run from them, have names as in the kernel's lists
+//!   (`/memfd:NAME (deleted)`, `/dev/zero (deleted)`), where crit has "unknown path".
+//! * The main stack is known on MIPS too, whose flag for areas that grow has another number.
+//! * Big-endian images are read on any host, and images of older versions that had the mappings, or
+//!   the number of the descriptor table, in other places.
 //! * `rss` counts pages of the size that the dumping host had, reads the page counts of CRIU before
 //!   4.2, and is not misled by guard areas, which stand out of order at the end of the list.
 //! * Control characters in names are escaped, and names of unix sockets stay on one line.
@@ -25,6 +29,8 @@ pub mod sk;
 mod socket_names;
 mod tables;
 mod tasks;
+#[cfg(test)]
+mod testing;
 
 use std::io::{self, Write};
 
@@ -128,4 +134,60 @@ pub const EXPLORERS: &[Explorer] = &[
 /// The explorer with this name or alias.
 pub fn explorer(word: &str) -> Option<&'static Explorer> {
     EXPLORERS.iter().find(|explorer| explorer.name == word || explorer.aliases.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use ckx_testkit::{Arch, Rng, mutate, presets};
+
+    use super::*;
+    use crate::MemoryImages;
+    use crate::explore::testing::{images, issues, json, text};
+
+    #[test]
+    fn words_are_unique() {
+        let words = || EXPLORERS.iter().flat_map(|each| each.aliases.iter().chain([&each.name]));
+        for word in words() {
+            assert_eq!(words().filter(|other| *other == word).count(), 1, "{word}");
+            let found = explorer(word).expect("a row");
+            assert!(found.name == *word || found.aliases.contains(word));
+        }
+        assert!(explorer("core").is_none());
+    }
+
+    #[test]
+    fn an_empty_set_is_told_and_not_a_failure() {
+        for each in EXPLORERS {
+            let report = (each.run)(&MemoryImages::default());
+            let said = issues(&*report);
+            assert_eq!(said.first().map(String::as_str), Some("pstree.img: the image is missing"));
+            let header = if each.name == "ps" { "    PID   PGID    SID   COMM\n" } else { "" };
+            assert_eq!(text(&*report), header, "{}", each.name);
+            assert!(json(&*report).starts_with("{\"processes\": [], \"issues\": [{"), "{}", each.name);
+        }
+    }
+
+    /// Damage anywhere: no panic, no endless loop, and text that a terminal can take.
+    #[test]
+    fn damaged_images() {
+        let mut rng = Rng::new(1);
+        for _ in 0..300 {
+            let mut set = images(presets::web(Arch::X86_64));
+            for _ in 0..3 {
+                let names = set.names();
+                let name = String::from_utf8(rng.pick(&names).clone()).expect("names are text");
+                let bytes = set.get(&name).expect("memory can be read").expect("it is there");
+                let mut bytes = bytes.to_vec();
+                mutate(&mut bytes, &mut rng);
+                set.insert(name, bytes);
+            }
+            for each in EXPLORERS {
+                let report = (each.run)(&set);
+                let text = text(&*report);
+                assert!(text.chars().all(|each| !each.is_control() || "\n\t".contains(each)), "{text}");
+                assert!(json(&*report).is_ascii());
+                assert!(issues(&*report).iter().all(|issue| !issue.contains('\n')));
+            }
+        }
+    }
 }

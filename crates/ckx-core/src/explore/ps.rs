@@ -133,3 +133,112 @@ impl<'t> Tree<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ckx_testkit::{ImageBuilder, Msg, SynthCheckpoint};
+
+    use super::*;
+    use crate::MemoryImages;
+    use crate::explore::testing::{images, issues, json, text};
+
+    /// A tree of zombies, which need no images but their cores.
+    fn tree(processes: &[(u64, u64)]) -> PsReport {
+        let add = |set: SynthCheckpoint, (pid, ppid): &(u64, u64)| {
+            set.process(*pid, *ppid, |process| process.comm(format!("c{pid}")).zombie(0))
+        };
+        collect(&images(processes.iter().fold(SynthCheckpoint::new(), add)))
+    }
+
+    fn places(report: &PsReport) -> Vec<(u32, usize)> {
+        report.processes.iter().map(|process| (process.task.pid, process.depth)).collect()
+    }
+
+    #[test]
+    fn depth_first_in_the_order_of_the_image() {
+        let report = tree(&[(1, 0), (7, 1), (9, 1), (8, 7), (12, 9), (10, 7)]);
+        assert_eq!(places(&report), [(1, 0), (7, 1), (8, 2), (10, 2), (9, 1), (12, 2)]);
+        let expected =
+            "    PID   PGID    SID   COMM\n      1      1      1   c1\n      7      7      7       c7\n";
+        assert!(text(&report).starts_with(expected), "{}", text(&report));
+        assert!(report.issues.is_empty());
+        let process = "{\"pid\": 7, \"ppid\": 1, \"pgid\": 7, \"sid\": 7, \"comm\": \"c7\", \"state\": \"zombie\", \"depth\": 1}";
+        assert!(json(&report).contains(process), "{}", json(&report));
+    }
+
+    #[test]
+    fn several_roots_and_orphans_are_shown() {
+        let report = tree(&[(1, 0), (5, 77), (2, 0), (6, 5)]);
+        assert_eq!(places(&report), [(1, 0), (5, 0), (6, 1), (2, 0)]);
+        assert_eq!(issues(&report), ["pstree.img: processes whose parent is not in the tree: 5"]);
+    }
+
+    #[test]
+    fn cycles_end() {
+        let report = tree(&[(1, 0), (3, 4), (4, 3), (5, 4), (6, 6)]);
+        assert_eq!(places(&report), [(1, 0), (3, 0), (4, 1), (5, 2), (6, 0)]);
+        let reason = "processes that are their own ancestors, or below such: 3, 6";
+        assert_eq!(issues(&report), [format!("pstree.img: {reason}")]);
+    }
+
+    #[test]
+    fn a_pid_that_occurs_twice() {
+        let report = tree(&[(1, 0), (2, 1), (2, 1), (3, 2)]);
+        assert_eq!(places(&report), [(1, 0), (2, 1), (3, 2), (2, 1)]);
+        assert_eq!(issues(&report), ["pstree.img: processes that occur more than once: 2"]);
+    }
+
+    #[test]
+    fn a_chain_of_many_processes() {
+        const COUNT: u64 = 100_000;
+        let entry = |pid: u64| Msg::new().seq(1, [pid, pid - 1, 1, 1]).uint(5, pid);
+        let mut set = MemoryImages::default();
+        set.insert("pstree.img", ImageBuilder::of("PSTREE").records((1..=COUNT).map(entry)).build());
+        let report = collect(&set);
+        assert_eq!(report.processes.last().map(|last| last.depth), Some(COUNT as usize - 1));
+        assert_eq!(report.issues.len(), COUNT as usize);
+        assert_eq!(issues(&report).first().map(String::as_str), Some("core-1.img: the image is missing"));
+        let mut size = Counter(0);
+        report.write_text(&mut size).expect("counting");
+        assert!(size.0 < COUNT * (4 * 1000 + 30), "{}", size.0);
+    }
+
+    struct Counter(u64);
+
+    impl Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_and_missing_ones_are_told() {
+        let set = SynthCheckpoint::new()
+            .process(1, 0, |process| process.comm(b"a\x1b[2J\n\xff").zombie(0))
+            .process(2, 1, |process| process.zombie(0))
+            .without("core-2.img");
+        let report = collect(&images(set));
+        let lines = "      1      1      1   a\\x1b[2J\\x0a\\xff\n      2      2      2       ?\n";
+        assert!(text(&report).ends_with(lines), "{}", text(&report));
+        assert_eq!(issues(&report), ["core-2.img: the image is missing"]);
+        assert!(json(&report).contains("\"comm\": null, \"state\": null"), "{}", json(&report));
+    }
+
+    #[test]
+    fn a_tree_that_is_cut_short_is_shown_as_far_as_it_goes() {
+        let records = [Msg::new().seq(1, [1, 0, 1, 1]), Msg::new().seq(1, [2, 1, 2, 2])];
+        let set = SynthCheckpoint::new()
+            .process(1, 0, |process| process.zombie(0))
+            .file("pstree.img", ImageBuilder::of("PSTREE").records(records).cut(3).build());
+        let report = collect(&images(set));
+        assert_eq!(places(&report), [(1, 0)]);
+        let said =
+            "pstree.img: entry 1 at offset 0x14: the file ends inside the record: needs 8 bytes, has 5";
+        assert_eq!(issues(&report), [said]);
+    }
+}

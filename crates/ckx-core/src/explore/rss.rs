@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use ckx_criu::pages::{PE_LAZY, PE_PARENT, PE_PRESENT, PageEntries, PageEntry};
+use ckx_criu::pages::{PE_LAZY, PE_PARENT, PE_PRESENT, PageEntries, PageEntry, page_size_of};
 use ckx_criu::typed::messages::{MmEntry, VmaEntry};
 use serde::Serialize;
 
@@ -112,7 +112,7 @@ fn read(loader: &mut Loader<'_>, files: &mut Files, task: &Task) -> ProcessRss {
 }
 
 fn page_size(loader: &mut Loader<'_>, mm: Option<&MmEntry>, pid: u32) -> u64 {
-    if let Some(size) = mm.and_then(mm::page_size) {
+    if let Some(size) = mm.and_then(|mm| page_size_of(&mm.mm_saved_auxv)) {
         return size;
     }
     if mm.is_some() {
@@ -246,5 +246,132 @@ impl RssEntry {
             write!(out, "\n\t{:23}", "")?;
         }
         writeln!(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ckx_testkit::{Arch, ImageBuilder, Msg, PagemapStyle, SynthCheckpoint, presets};
+
+    use super::*;
+    use crate::explore::testing::{images, issues, json, text};
+
+    /// Three mappings, of which a run touches two, and guard pages in the first.
+    fn small() -> SynthCheckpoint {
+        SynthCheckpoint::new().process(1, 0, |process| {
+            process
+                .file_vma(0x40_0000, 0x40_4000, 5, "/bin/a", 0)
+                .vma(0x40_4000, 0x40_8000, 3, 0x22, 0x201)
+                .vma(0x7fff_0000, 0x7fff_8000, 3, 0x122, 0x201)
+                .vma(0x40_1000, 0x40_2000, 0, 0, 0x1_0000)
+                .pages(0x40_0000, &[1; 0x1000])
+                .pages(0x40_3000, &[1; 0x3000])
+                .in_parent(0x40_7000, 1)
+                .lazy(0x7fff_4000, 2)
+        })
+    }
+
+    const BLANKS: &str = "\n\t                       ";
+
+    fn expected() -> String {
+        format!(
+            "1
+\t400000 / 1              00400000 / 4        /bin/a{BLANKS}
+\t403000 / 3              ~{BLANKS} 00404000 / 4       {BLANKS}
+\t407000 / 1              ~{BLANKS}
+\t7fff4000 / 2            7fff0000 / 8       {BLANKS}
+"
+        )
+    }
+
+    #[test]
+    fn the_text_is_that_of_crit_without_guards() {
+        let report = collect(&images(small()));
+        assert_eq!(text(&report), expected());
+        assert!(report.issues.is_empty());
+        let residencies: Vec<_> = report.processes[0].entries.iter().map(|entry| entry.residency).collect();
+        use Residency::{Lazy, Parent, Present};
+        assert_eq!(residencies, [Present, Present, Parent, Lazy]);
+        let run = "{\"start\": \"0x407000\", \"pages\": 1, \"residency\": \"parent\", \"vmas\": [{\"start\": \"0x404000\", \"pages\": 4, \"again\": true}]}";
+        assert!(json(&report).contains(run), "{}", json(&report));
+    }
+
+    #[test]
+    fn page_counts_of_older_images() {
+        assert_eq!(text(&collect(&images(small().pagemap_style(PagemapStyle::Flags)))), expected());
+    }
+
+    #[test]
+    fn the_page_size_is_that_of_the_host() {
+        for (arch, size) in [(Arch::X86_64, 4096), (Arch::Aarch64, 65536), (Arch::S390, 4096)] {
+            let report = collect(&images(presets::web(arch).page_size(size)));
+            let web = &report.processes[0];
+            assert_eq!(web.page_size_bytes, Some(size));
+            // The data of the program: one page of a mapping of 64 KiB.
+            let data = &web.entries[0];
+            assert_eq!((data.pages, data.vmas[0].pages), (1, 0x1_0000 / size), "{arch:?}");
+            assert!(web.entries.iter().all(|entry| entry.vmas.len() == 1), "{arch:?}");
+            assert!(report.issues.is_empty(), "{arch:?}: {:?}", issues(&report));
+        }
+    }
+
+    #[test]
+    fn a_32_bit_process() {
+        let report = collect(&images(presets::compat()));
+        assert!(report.processes.iter().all(|each| matches!(each.page_size_bytes, None | Some(4096))));
+        assert!(report.issues.is_empty(), "{:?}", issues(&report));
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let report = collect(&images(small().without("pagemap-1.img")));
+        assert_eq!(text(&report), "1 (pagemap-1.img is missing)\n");
+        assert_eq!(issues(&report), ["pagemap-1.img: the image is missing"]);
+        let report = collect(&images(small().without("mm-1.img")));
+        assert!(text(&report).starts_with("1 (mm-1.img is missing)\n\t400000 / 1             \n"));
+        let mm = ImageBuilder::of("MM").record(Msg::new().seq(1, [0; 12])).build();
+        let report = collect(&images(small().file("mm-1.img", mm)));
+        let said = "mm-1.img: the auxiliary vector tells no page size: 4096 bytes are assumed";
+        assert_eq!(issues(&report), [said]);
+    }
+
+    fn pagemap(entries: &[(u64, u64)]) -> Vec<u8> {
+        let entries =
+            entries.iter().map(|(at, pages)| Msg::new().seq(1, [*at, 0]).uint(4, 4).uint(5, *pages));
+        ImageBuilder::of("PAGEMAP").record(Msg::new().uint(1, 1)).records(entries).build()
+    }
+
+    #[test]
+    fn runs_outside_of_mappings_and_out_of_order() {
+        let runs = [(0x1000, 1), (0x40_0000, u64::MAX), (0x7fff_8000, 3), (0x40_0000, 1)];
+        let report = collect(&images(small().file("pagemap-1.img", pagemap(&runs))));
+        let touched: Vec<usize> = report.processes[0].entries.iter().map(|entry| entry.vmas.len()).collect();
+        assert_eq!(touched, [0, 3, 0, 0]);
+        let said = "pagemap-1.img: 1 entries are not in address order: their mappings are not shown";
+        assert_eq!(issues(&report), [said]);
+    }
+
+    #[test]
+    fn overlapping_runs_do_not_multiply() {
+        const COUNT: u64 = 2000;
+        let set = SynthCheckpoint::new().process(1, 0, |process| {
+            (0..COUNT).fold(process, |process, at| {
+                let start = 0x40_0000 + (at << 13);
+                process.vma(start, start + 0x1000, 3, 0x22, 0x201)
+            })
+        });
+        let runs = vec![(0x40_0000, u64::MAX); COUNT as usize];
+        let report = collect(&images(set.file("pagemap-1.img", pagemap(&runs))));
+        let touched: usize = report.processes[0].entries.iter().map(|entry| entry.vmas.len()).sum();
+        assert!(touched < 3 * COUNT as usize, "{touched}");
+    }
+
+    #[test]
+    fn a_page_map_that_is_cut_short() {
+        let mut map = pagemap(&[(0x40_0000, 1), (0x40_4000, 1)]);
+        map.pop();
+        let report = collect(&images(small().file("pagemap-1.img", map)));
+        assert_eq!(report.processes[0].entries.len(), 1);
+        assert_eq!(report.processes[0].process.note.as_deref(), Some("pagemap-1.img is broken"));
     }
 }

@@ -296,3 +296,82 @@ impl Details {
 fn endpoint(address: &str, port: u32) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use ckx_testkit::{Arch, Fd, FdType, ImageBuilder, SynthCheckpoint, files, presets};
+
+    use super::*;
+    use crate::explore::testing::{images, issues, json, text};
+
+    #[test]
+    fn sockets_of_a_web_service() {
+        let expected = "1
+\t      3: INETSK INET STREAM TCP LISTEN 0.0.0.0:8080 backlog 128 sndbuf 212992 rcvbuf 212992
+\t      4: INETSK INET STREAM TCP ESTABLISHED 127.0.0.1:8080 -> 127.0.0.1:40000 sndbuf 212992 rcvbuf 212992
+\t      5: UNIXSK STREAM ESTABLISHED 4242 (4243) sndbuf 212992 rcvbuf 212992
+\t      6: UNIXSK STREAM LISTEN 4244 (0) /run/web.sock=00 backlog 128 sndbuf 212992 rcvbuf 212992
+7
+\t      5: UNIXSK STREAM ESTABLISHED 4243 (4242) sndbuf 212992 rcvbuf 212992
+";
+        for arch in [Arch::X86_64, Arch::S390] {
+            let report = collect(&images(presets::web(arch)));
+            assert_eq!(text(&report), expected, "{arch:?}");
+            assert!(report.issues.is_empty());
+        }
+    }
+
+    #[test]
+    fn other_families() {
+        let set = SynthCheckpoint::new().process(1, 0, |process| {
+            let loopback = [0, 0, 0, u64::from(u32::from_le_bytes([0, 0, 0, 1]))];
+            let inet6 = files::inet(0, 5, [10, 2, 17, 7], (53, &loopback), (0, &[0; 4]));
+            let inet6 = inet6.text(17, "eth0");
+            process
+                .fd(3, Fd::new(FdType::Inetsk, inet6))
+                .fd(4, Fd::new(FdType::Netlinksk, files::netlink(0, 6, 15, &[0, 2])))
+                .fd(5, Fd::new(FdType::Packetsk, files::packet(0, [3, 0x0300], 2)))
+                .fd(6, Fd::new(FdType::Packetsk, files::packet(0, [2, 0x1234], 0)))
+        });
+        let report = collect(&images(set));
+        let expected = "1
+\t      3: INETSK INET6 DGRAM UDP CLOSE [::1]:53 interface eth0 sndbuf 212992 rcvbuf 212992
+\t      4: NETLINKSK KOBJECT_UEVENT CLOSE portid 4711 groups[1] 0x2 sndbuf 212992 rcvbuf 212992
+\t      5: PACKETSK RAW ALL ifindex 2 sndbuf 212992 rcvbuf 212992
+\t      6: PACKETSK DGRAM 0x3412 ifindex 0 sndbuf 212992 rcvbuf 212992
+";
+        assert_eq!(text(&report), expected);
+        let socket = "{\"fd\": 5, \"fd_type\": \"PACKETSK\", \"file_id\": 4, \"family\": \"PACKET\", \"type\": \"RAW\", \"protocol\": \"ALL\", \"ifindex\": 2, \"send_buf_bytes\": 212992, \"recv_buf_bytes\": 212992}";
+        assert!(json(&report).contains(socket), "{}", json(&report));
+    }
+
+    #[test]
+    fn processes_without_sockets_are_left_out_unless_that_is_not_known() {
+        let set = SynthCheckpoint::new()
+            .process(1, 0, |process| process.fd(0, Fd::reg("/a", 0)))
+            .process(2, 1, |process| process.fd(3, Fd::tcp_listen(7, 80)))
+            .process(3, 1, |process| process.zombie(0))
+            .without("ids-2.img");
+        let report = collect(&images(set));
+        assert_eq!(text(&report), "2 (ids-2.img is missing)\n");
+        assert_eq!(issues(&report), ["ids-2.img: the image is missing"]);
+    }
+
+    #[test]
+    fn a_socket_without_its_entry_and_images_per_type() {
+        let table = [files::fdinfo(1, 0, FdType::Inetsk, 3), files::fdinfo(2, 0, FdType::Unixsk, 4)];
+        let socket = files::inet(1, 5, [2, 1, 6, 10], (80, &[0]), (0, &[0]));
+        let set = SynthCheckpoint::new()
+            .process(1, 0, |process| process)
+            .without("files.img")
+            .file("fdinfo-2.img", ImageBuilder::of("FDINFO").records(table).build())
+            .file("inetsk.img", ImageBuilder::of("INETSK").record(socket).build());
+        let report = collect(&images(set));
+        let expected = "1
+\t      3: INETSK INET STREAM TCP LISTEN 0.0.0.0:80 backlog 128 sndbuf 212992 rcvbuf 212992
+\t      4: UNIXSK.2
+";
+        assert_eq!(text(&report), expected);
+        assert_eq!(issues(&report), ["files.img: files that are referred to and not there, by id: 2"]);
+    }
+}

@@ -42,6 +42,7 @@ const FORMAT_CRATE: &[&str] = &[
     "serde_core",
     "serde_derive",
     "serde_json",
+    "strsim",
     "syn",
     "unicode-ident",
     "zmij",

@@ -72,6 +72,7 @@ pub fn encode_as(json: &[u8], order: Option<ByteOrder>) -> Result<Vec<u8>, Error
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with \"magic\" and \"entries\"")]
 struct Document<'a> {
     #[serde(borrow)]
     magic: Cow<'a, str>,

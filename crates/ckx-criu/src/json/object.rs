@@ -178,8 +178,8 @@ impl ObjectSeed<'_> {
     }
 
     fn no_such_field(&self, key: &str) -> String {
-        let close = self.desc.fields.iter().map(|field| field.name).find(|name| similar(name, key));
-        let hint = close.map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
+        let hint =
+            meant(self.desc, key).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
         format!("{} has no field \"{key}\"{hint}", self.desc.name)
     }
 
@@ -241,12 +241,15 @@ fn current_name<'k>(desc: &MessageDesc, key: &'k str) -> &'k str {
     renamed.map_or(key, |(_, _, name)| name)
 }
 
-/// Names that a typing error may have made of each other: a letter off, or a part left out.
-fn similar(name: &str, key: &str) -> bool {
-    let differing = name.bytes().zip(key.bytes()).filter(|(a, b)| a != b).count();
-    (name.len() == key.len() && differing <= 2)
-        || (key.len() > 2 && (name.ends_with(key) || name.starts_with(key)))
-        || name.eq_ignore_ascii_case(key)
+/// The name that a typing error is nearest to, if it is near enough.
+fn meant(desc: &MessageDesc, key: &str) -> Option<&'static str> {
+    const LONGEST_NAME: usize = 64;
+    if key.len() > LONGEST_NAME {
+        return None;
+    }
+    let distance = |name: &str| strsim::damerau_levenshtein(name, key);
+    let near = desc.fields.iter().map(|field| (distance(field.name), field.name)).min()?;
+    (near.0 <= 1 + key.len() / 4).then_some(near.1)
 }
 
 fn base64_value<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<u8>, A::Error> {

@@ -159,6 +159,7 @@ fn schema_tables(pool: &DescriptorPool) -> String {
     );
     let mut messages = BTreeMap::new();
     let mut enums = BTreeMap::new();
+    let mut shared = Shared::default();
     for message in pool.all_messages() {
         if !NOT_IN_TABLES.contains(&message.parent_file().name()) {
             messages.insert(message.full_name().to_owned(), message);
@@ -180,7 +181,7 @@ fn schema_tables(pool: &DescriptorPool) -> String {
             leading_comment(message),
         );
         for field in fields {
-            let _ = writeln!(out, "        {},", field_row(&field));
+            let _ = writeln!(out, "        {},", field_row(&field, &mut shared));
         }
         out.push_str("    ] };\n");
     }
@@ -205,11 +206,31 @@ fn schema_tables(pool: &DescriptorPool) -> String {
     for name in enums.keys() {
         let _ = writeln!(out, "    &enums::{}_ENUM,", constant(name));
     }
-    out.push_str("];\n");
+    out.push_str("];\n\nstatic DISPLAYS: &[Display] = &[\n");
+    for display in &shared.displays {
+        let _ = writeln!(out, "    {display},");
+    }
+    let _ = writeln!(out, "];\n\nstatic DEFAULTS: &[Option<&str>] = &[{}];", shared.defaults.join(", "));
     out
 }
 
-fn field_row(field: &FieldDescriptor) -> String {
+/// What rows name by number because most of them have the same.
+#[derive(Default)]
+struct Shared {
+    displays: Vec<String>,
+    defaults: Vec<String>,
+}
+
+/// Number of a text in a list; appends it if it is new.
+fn number_in(list: &mut Vec<String>, text: String) -> u8 {
+    let at = list.iter().position(|each| *each == text).unwrap_or_else(|| {
+        list.push(text);
+        list.len() - 1
+    });
+    at.try_into().expect("few enough for a byte")
+}
+
+fn field_row(field: &FieldDescriptor, shared: &mut Shared) -> String {
     let label = match field.cardinality() {
         prost_reflect::Cardinality::Required => "Required",
         prost_reflect::Cardinality::Optional => "Optional",
@@ -237,11 +258,12 @@ fn field_row(field: &FieldDescriptor) -> String {
         "None".to_owned()
     };
     format!(
-        "FieldDesc {{ name: {:?}, number: {}, label: Label::{label}, ty: Type::{ty}, packed: {}, default: {default}, display: {} }}",
+        "FieldDesc {{ name: {:?}, number: {}, label: Label::{label}, ty: Type::{ty}, packed: {}, default: {}, display: {} }}",
         field.name(),
         field.number(),
         field.is_packed(),
-        display(field),
+        number_in(&mut shared.defaults, default),
+        number_in(&mut shared.displays, display(field)),
     )
 }
 

@@ -143,8 +143,8 @@ pub fn pretty_integer(field: &FieldDesc, hex: bool, value: Scalar) -> Option<Str
         Scalar::Unsigned(value) => (false, value),
     };
     let sign = if negative { "-" } else { "" };
-    let Display { dev, odev, flags, dict, .. } = field.display;
-    if hex || field.display.hex {
+    let Display { dev, odev, flags, dict, .. } = *field.display();
+    if hex || field.display().hex {
         Some(format!("{sign}{magnitude:#x}"))
     } else if negative {
         None
@@ -170,7 +170,7 @@ pub fn parse_integer(field: &FieldDesc, text: &str) -> Option<i128> {
     if let Some(value) = parse_number(text) {
         return Some(value);
     }
-    let Display { dev, odev, flags, dict, .. } = field.display;
+    let Display { dev, odev, flags, dict, .. } = *field.display();
     if dev || odev {
         let (major, minor) = text.split_once(':')?;
         let (major, minor) = (major.trim().parse::<u64>().ok()?, minor.trim().parse::<u64>().ok()?);

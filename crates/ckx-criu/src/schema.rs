@@ -29,10 +29,22 @@ pub struct FieldDesc {
     pub ty: Type,
     /// Whether the schema asks for packed encoding. Readers accept both.
     pub packed: bool,
+    /// Row of `DEFAULTS`, and of `DISPLAYS`. Numbers keep rows small, and with them the part of the
+    /// program that has to be relocated at each start.
+    default: u8,
+    display: u8,
+}
+
+impl FieldDesc {
     /// Default value as written in the schema.
-    pub default: Option<&'static str>,
+    pub fn default(&self) -> Option<&'static str> {
+        DEFAULTS.get(usize::from(self.default)).copied().flatten()
+    }
+
     /// How crit's pretty form shows it.
-    pub display: Display,
+    pub fn display(&self) -> &'static Display {
+        DISPLAYS.get(usize::from(self.display)).unwrap_or(&Display::PLAIN)
+    }
 }
 
 /// Label of a proto2 field.
@@ -92,6 +104,12 @@ pub struct Display {
     pub dict: Option<&'static str>,
     /// Conversion of bytes to text, e.g. `unix_name`.
     pub conv: Option<&'static str>,
+}
+
+impl Display {
+    /// No option.
+    pub const PLAIN: Self =
+        Self { hex: false, ipadd: false, dev: false, odev: false, flags: None, dict: None, conv: None };
 }
 
 impl MessageDesc {

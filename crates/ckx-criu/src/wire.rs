@@ -312,6 +312,7 @@ fn is_integer(ty: Type) -> bool {
 /// Whether a wire value can be a value (or packed values) of a field; if not, it is an unknown field.
 pub fn fits(field: &FieldDesc, value: WireValue<'_>) -> bool {
     match value {
+        WireValue::Varint(_) => !matches!(field.ty, Type::Fixed32 | Type::Fixed64) && is_integer(field.ty),
         WireValue::Bytes(bytes) if is_integer(field.ty) => {
             field.label == Label::Repeated && Packed::new(field.ty, bytes).all(|value| value.is_some())
         }
@@ -394,7 +395,8 @@ fn inspect_into(
             error
         })?;
         shape.canonical &= field.minimal;
-        let known = desc.field(field.number).filter(|known| fits(known, field.value));
+        let index = desc.index(field.number).unwrap_or(usize::MAX);
+        let known = desc.fields.get(index).filter(|known| fits(known, field.value));
         let place = (field.number, known.is_none());
         shape.canonical &= place >= last;
         let Some(known) = known else {
@@ -405,7 +407,7 @@ fn inspect_into(
         // A second value replaces the first, and packed runs of one field are joined.
         shape.canonical &= last != place || (known.label == Label::Repeated && !known.packed);
         last = place;
-        seen |= desc.index(field.number).and_then(|index| 1u128.checked_shl(index as u32)).unwrap_or(0);
+        seen |= 1u128.checked_shl(index as u32).unwrap_or(0);
         match (known.ty, field.value) {
             (Type::Message(inner), WireValue::Bytes(value)) => {
                 inspect_into(inner, value, base + field.value_start, depth + 1, shape)?;
@@ -455,10 +457,13 @@ pub fn sorted_fields<'a>(
     desc: &'static MessageDesc,
     bytes: &'a [u8],
 ) -> Vec<(Option<&'static FieldDesc>, WireField<'a>)> {
-    let mut fields: Vec<_> = Fields::new(bytes)
-        .map_while(Result::ok)
-        .map(|field| (desc.field(field.number).filter(|known| fits(known, field.value)), field))
-        .collect();
+    // A field takes two bytes at least, and few messages have more than a handful.
+    let mut fields = Vec::with_capacity((bytes.len() / 2).min(16));
+    fields.extend(
+        Fields::new(bytes)
+            .map_while(Result::ok)
+            .map(|field| (desc.field(field.number).filter(|known| fits(known, field.value)), field)),
+    );
     let key = |(known, field): &(Option<&FieldDesc>, WireField<'_>)| (field.number, known.is_none());
     if !fields.is_sorted_by_key(key) {
         fields.sort_by_key(key);

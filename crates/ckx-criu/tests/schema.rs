@@ -281,7 +281,7 @@ fn flag_maps_stand_on_unsigned_fields() {
     for (message, field) in
         MESSAGES.iter().flat_map(|message| message.fields.iter().map(move |field| (message, field)))
     {
-        let display = field.display;
+        let display = field.display();
         if display.flags.is_some() || display.dev || display.odev || display.dict.is_some() || display.ipadd {
             let unsigned = matches!(field.ty, Type::Uint32 | Type::Uint64);
             assert!(unsigned, "{}.{}: {:?}", message.name, field.name, field.ty);

@@ -1,9 +1,12 @@
 //! JSON text in the form that Python's `json` module gives it, all ASCII.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
+
+/// Bytes of JSON text that are collected before they are written.
+const BUFFER: usize = 8 << 10;
 
 /// Layout of JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +25,11 @@ pub enum Style {
 /// Those of `writer`.
 pub fn to_writer(writer: &mut dyn Write, value: &impl Serialize, style: Style) -> io::Result<()> {
     let formatter = Ascii { indented: style == Style::Indented, depth: 0, has_value: false };
-    value.serialize(&mut Serializer::with_formatter(writer, formatter)).map_err(io::Error::from)
+    // Brackets, commas and names come one by one: a buffer of a known type takes them without a call.
+    let mut buffer = BufWriter::with_capacity(BUFFER, writer);
+    value.serialize(&mut Serializer::with_formatter(&mut buffer, formatter))?;
+    // Not `flush`, which would flush the writer as well.
+    buffer.into_inner().map(drop).map_err(io::IntoInnerError::into_error)
 }
 
 struct Ascii {

@@ -34,7 +34,7 @@ impl Serialize for FieldJson<'_, '_> {
             };
         }
         if context.pretty
-            && desc.display.ipadd
+            && desc.display().ipadd
             && let Some(address) = address(&self.field.values(), context)
         {
             return [address].serialize(serializer);
@@ -94,12 +94,12 @@ impl Serialize for ValueJson<'_> {
                     map.end()
                 }
             },
-            Value::Bytes(bytes) if self.desc.display.conv == Some("unix_name") => {
+            Value::Bytes(bytes) if self.desc.display().conv == Some("unix_name") => {
                 serializer.serialize_str(&quoted::encode(bytes))
             }
             Value::Bytes(bytes) => serializer.collect_str(&Lines(bytes)),
             Value::Message(message) => {
-                let hex = context.hex || self.desc.display.hex;
+                let hex = context.hex || self.desc.display().hex;
                 MessageJson { message, context: Context { hex, ..context } }.serialize(serializer)
             }
         }
@@ -173,7 +173,7 @@ impl ValueSeed<'_, '_> {
         {
             return self.integer(number.into());
         }
-        if self.field.display.ipadd
+        if self.field.display().ipadd
             && let Some(words) = display::parse_address(text, self.shared.order)
         {
             for word in words {
@@ -244,7 +244,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         match self.field.ty {
             Type::Text => put_bytes(self.field.number, text.as_bytes(), self.out),
-            Type::Bytes if self.field.display.conv == Some("unix_name") => {
+            Type::Bytes if self.field.display().conv == Some("unix_name") => {
                 *self.name = Some((self.field, text.to_owned()));
             }
             Type::Bytes => {

@@ -1,6 +1,6 @@
 //! Compression, told by content and undone on the fly.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +61,7 @@ impl Compression {
     ///
     /// # Errors
     /// When a decoder cannot be set up; faults of the data come with reading.
-    pub fn decode<'a>(self, input: impl BufRead + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    pub fn decode<'a>(self, input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::None => Box::new(input),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
@@ -80,6 +80,21 @@ impl Compression {
             Self::Lz4 => Box::new(Lz4Frames { decoder: lz4_flex::frame::FrameDecoder::new(input) }),
         })
     }
+}
+
+/// A stream without its compression.
+pub(crate) struct Sniffed<'a> {
+    pub compression: Compression,
+    pub reader: Box<dyn Read + 'a>,
+}
+
+/// Undoes the compression of a stream, told by its first bytes.
+pub(crate) fn sniffed<'a>(mut input: impl Read + 'a) -> io::Result<Sniffed<'a>> {
+    let mut head = Vec::with_capacity(MAGIC_BYTES);
+    input.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
+    let compression = Compression::of(&head);
+    let input = BufReader::with_capacity(1 << 16, io::Cursor::new(head).chain(input));
+    Ok(Sniffed { compression, reader: compression.decode(input)? })
 }
 
 /// LZ4 frames one after the other: the decoder stops at the end of each.

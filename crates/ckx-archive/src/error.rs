@@ -25,6 +25,40 @@ pub enum Error {
         /// What it is.
         actual: &'static str,
     },
+    /// A file that holds something else than a checkpoint.
+    #[error("`{}` is no checkpoint: {content}", path.display())]
+    NotACheckpoint {
+        /// The path.
+        path: PathBuf,
+        /// What it holds.
+        content: String,
+    },
+    /// A member whose content cannot be had.
+    #[error("cannot read {}: {reason}", member_name(member))]
+    Member {
+        /// Path of the source.
+        source_path: PathBuf,
+        /// Name of the member.
+        member: Box<[u8]>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A name as text. What a terminal would take for a command is escaped.
+fn member_name(name: &[u8]) -> String {
+    name.utf8_chunks().fold(String::new(), |mut text, chunk| {
+        for char in chunk.valid().chars() {
+            match char {
+                control if control.is_control() => text.extend(control.escape_default()),
+                plain => text.push(plain),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+        text
+    })
 }
 
 impl Error {

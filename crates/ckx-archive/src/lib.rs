@@ -1,15 +1,19 @@
-//! Where checkpoints lie: files and directories.
+//! Where checkpoints lie: tars in any compression, directories, OCI images, streams.
 //!
-//! This crate knows files and no formats. What it opens is mapped, so that a member is a slice of
-//! the mapping whatever its size; nothing is copied, followed or executed.
+//! This crate knows files and no formats. [`Archive`] opens all of them, by content. What is not
+//! compressed is mapped, so that a member is a slice of the mapping whatever its size; what is
+//! compressed is decoded once, and a reader says beforehand what it wants of it. Nothing is copied
+//! to disk, followed or executed.
 
+pub mod archive;
 mod compress;
 mod directory;
 mod error;
 mod map;
 pub mod tarball;
 
+pub use archive::{Archive, Interest, Interests, Kept, Member, Options};
 pub use compress::{Compression, MAGIC_BYTES};
-pub use directory::{Directory, Member, MemberType};
+pub use directory::{Directory, MemberType};
 pub use error::Error;
 pub use map::{open_file, read_stream};

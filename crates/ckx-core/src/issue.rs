@@ -3,10 +3,11 @@
 use std::error::Error as _;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One thing that is missing or broken in a set of images. Reports list theirs and show the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Issue {
     /// Name of the image, control characters escaped.
     pub image: String,

@@ -3,13 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod checkpoint;
 pub mod explore;
 mod images;
+pub mod inspect;
+mod interest;
 mod issue;
 mod load;
+pub mod memory;
+pub mod model;
 mod name;
+pub mod outline;
 
 pub use address::Address;
+pub use checkpoint::{Checkpoint, Options};
 pub use images::{ImageSet, MemoryImages};
+pub use interest::Wanted;
 pub use issue::Issue;
 pub use name::Name;

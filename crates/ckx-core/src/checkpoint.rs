@@ -1,0 +1,147 @@
+//! A checkpoint: an archive with images in it.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use ckx_archive::tarball::EntryKind;
+use ckx_archive::{Archive, Member};
+
+use crate::interest::Wanted;
+use crate::model::Processes;
+use crate::{ImageSet, Issue};
+
+/// What a reader of a checkpoint wants of it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Processes to tell of; `None` for all.
+    pub pids: Option<Vec<u32>>,
+    /// Whether values that are likely to be secret are told.
+    pub reveal: bool,
+    /// How the source is read.
+    pub archive: ckx_archive::Options,
+}
+
+/// A checkpoint that was opened. Images are decoded when something asks for them; what several
+/// questions need is decoded once.
+#[derive(Debug)]
+pub struct Checkpoint {
+    archive: Archive,
+    images: Box<[u8]>,
+    options: Options,
+    processes: OnceLock<Processes>,
+}
+
+impl Checkpoint {
+    /// Opens a source: a tar in any compression, a directory, an OCI image, `-` for standard input.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is no archive. Everything else becomes an [`Issue`].
+    pub fn open(path: &Path, options: Options) -> Result<Self, ckx_archive::Error> {
+        let archive = Archive::open(path, &mut Wanted::default(), options.archive)?;
+        Ok(Self::from_archive(archive, options))
+    }
+
+    /// A checkpoint in an archive that is open.
+    pub fn from_archive(archive: Archive, options: Options) -> Self {
+        let images = place_of_images(&archive);
+        Self { archive, images, options, processes: OnceLock::new() }
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// What the reader wants.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether the reader wants to know of this process.
+    pub fn wants(&self, pid: u32) -> bool {
+        self.options.pids.as_ref().is_none_or(|pids| pids.contains(&pid))
+    }
+
+    /// Directory of the images inside the archive: `checkpoint`, or empty for the top.
+    pub fn images_directory(&self) -> &[u8] {
+        &self.images
+    }
+
+    /// Whether there are images of CRIU at all.
+    pub fn has_images(&self) -> bool {
+        [&b"inventory.img"[..], b"pstree.img"].iter().any(|name| self.image_member(name).is_some())
+    }
+
+    /// The member that is this image.
+    pub fn image_member(&self, name: &[u8]) -> Option<&Member> {
+        self.archive.get(&joined(&self.images, name)).filter(|member| member.kind == EntryKind::File)
+    }
+
+    /// Members below the directory of the images, with their names in it.
+    pub fn image_members(&self) -> impl Iterator<Item = (&[u8], &Member)> {
+        let files = self.archive.current().filter(|member| member.kind == EntryKind::File);
+        files.filter_map(|member| {
+            let name = name_below(&self.images, &member.name)?;
+            (!name.contains(&b'/')).then_some((name, member))
+        })
+    }
+
+    /// Content of a member at the top of the archive, such as `config.dump`. `None` when there is none.
+    pub fn top(&self, name: &str) -> Result<Option<Bytes>, Issue> {
+        let Some(member) = self.archive.get(name.as_bytes()) else { return Ok(None) };
+        self.archive.read(member).map(Some).map_err(|error| Issue::unreadable(name, &error))
+    }
+
+    /// A member at the top of the archive that is JSON.
+    pub fn json(&self, name: &str) -> Result<Option<serde_json::Value>, Issue> {
+        let Some(bytes) = self.top(name)? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| Issue::new(name, "bad-json", error.to_string()))
+    }
+
+    /// The processes.
+    pub fn processes(&self) -> &Processes {
+        self.processes.get_or_init(|| Processes::read(self))
+    }
+}
+
+impl ImageSet for Checkpoint {
+    fn names(&self) -> Vec<Vec<u8>> {
+        let mut names: Vec<_> = self.image_members().map(|(name, _)| name.to_vec()).collect();
+        names.sort();
+        names
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Bytes>, ckx_archive::Error> {
+        let Some(member) = self.image_member(name.as_bytes()) else { return Ok(None) };
+        // Of an image that is cut off, the records before the cut are good; the reader of the image
+        // tells that it ends too soon, and the archive why.
+        self.archive.read_partial(member).map(|(bytes, _)| Some(bytes))
+    }
+}
+
+/// Where the images are: in `checkpoint/` as engines have it, at the top as CRIU, runc and Docker have
+/// it, or in the first directory that has an inventory.
+fn place_of_images(archive: &Archive) -> Box<[u8]> {
+    let marks: [&[u8]; 2] = [b"inventory.img", b"pstree.img"];
+    for directory in [&b"checkpoint"[..], b""] {
+        if marks.iter().any(|mark| archive.get(&joined(directory, mark)).is_some()) {
+            return directory.into();
+        }
+    }
+    let found = archive
+        .current()
+        .find_map(|member| marks.iter().find_map(|mark| member.name.strip_suffix(*mark)?.strip_suffix(b"/")));
+    let usual: &[u8] = if archive.get(b"checkpoint").is_some() { b"checkpoint" } else { b"" };
+    found.unwrap_or(usual).into()
+}
+
+pub(crate) fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}
+
+fn name_below<'n>(directory: &[u8], name: &'n [u8]) -> Option<&'n [u8]> {
+    if directory.is_empty() { Some(name) } else { name.strip_prefix(directory)?.strip_prefix(b"/") }
+}

@@ -1,0 +1,103 @@
+//! The sections of `inspect`: questions about a checkpoint, one file each, in one table.
+//!
+//! A section is a type that is collected from a [`Checkpoint`], goes to JSON as it is and can be drawn
+//! as an [`Outline`]. Adding one is adding its file and its row; the command line, the JSON document,
+//! its schema and the browser take it from the row.
+
+pub mod images;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+use crate::outline::Outline;
+use crate::{Checkpoint, Issue};
+
+/// The answer of a section.
+pub trait Collect: Serialize + JsonSchema + Send + Sync + Sized + 'static {
+    /// Collects it. What is missing or broken becomes an issue.
+    fn collect(checkpoint: &Checkpoint) -> Self;
+
+    /// What people see.
+    fn outline(&self) -> Outline;
+
+    /// What was missing or broken.
+    fn issues(&self) -> &[Issue];
+}
+
+/// An answer whose type is not known: what renderers work with.
+pub trait Report: erased_serde::Serialize + Send + Sync {
+    /// What people see.
+    fn outline(&self) -> Outline;
+
+    /// What was missing or broken.
+    fn issues(&self) -> &[Issue];
+}
+
+erased_serde::serialize_trait_object!(Report);
+
+impl<T: Collect> Report for T {
+    fn outline(&self) -> Outline {
+        Collect::outline(self)
+    }
+
+    fn issues(&self) -> &[Issue] {
+        Collect::issues(self)
+    }
+}
+
+/// A row of [`SECTIONS`].
+#[derive(Debug)]
+pub struct Section {
+    /// Its word on the command line and its key in JSON.
+    pub name: &'static str,
+    /// What it tells, in a line.
+    pub about: &'static str,
+    /// Whether it is shown when nothing is asked for.
+    pub is_default: bool,
+    /// Collects its answer.
+    pub collect: fn(&Checkpoint) -> Box<dyn Report>,
+    /// The JSON schema of its answer.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Section {
+    /// A section that is shown when it is asked for.
+    const fn of<T: Collect>(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            about,
+            is_default: false,
+            collect: |checkpoint| Box::new(T::collect(checkpoint)),
+            schema: |generator| generator.subschema_for::<T>(),
+        }
+    }
+
+    /// The same, shown also when nothing is asked for.
+    #[allow(dead_code)]
+    const fn by_default(mut self) -> Self {
+        self.is_default = true;
+        self
+    }
+}
+
+/// All sections. Their order is the order on the screen.
+pub const SECTIONS: &[Section] =
+    &[Section::of::<images::Images>("images", "Image files of CRIU, by kind and size")];
+
+/// The section with this name.
+pub fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
+/// Collects sections, in parallel and in the order given.
+pub fn collect(checkpoint: &Checkpoint, sections: &[&'static Section]) -> Vec<Box<dyn Report>> {
+    use rayon::prelude::*;
+    // One thread suffices for little, and starting more takes longer than the work.
+    if checkpoint.archive().members().len() < PARALLEL_ABOVE {
+        return sections.iter().map(|section| (section.collect)(checkpoint)).collect();
+    }
+    sections.par_iter().map(|section| (section.collect)(checkpoint)).collect()
+}
+
+/// Members of an archive above which sections are collected in parallel.
+const PARALLEL_ABOVE: usize = 200;

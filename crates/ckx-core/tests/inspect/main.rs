@@ -1,0 +1,8 @@
+//! Sections of `inspect` beside what other tools read from the same real checkpoints.
+//!
+//! Shipped fixtures are always looked at. The corpus is large and no part of the project: `CKX_CORPUS`
+//! names its place, and without it its tests say so and pass.
+
+#![allow(clippy::print_stdout)]
+
+mod corpus;

@@ -17,6 +17,8 @@ pub struct CliError {
 enum Kind {
     /// Wrong usage, or an input that cannot be read.
     Usage,
+    /// Part of what was asked for was done; the input is damaged.
+    Damaged,
     /// The reader of our output went away: not a fault.
     BrokenPipe,
 }
@@ -51,6 +53,21 @@ impl CliError {
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Part of it was done, as far as damaged input allows.
+    #[must_use]
+    pub fn partial(mut self) -> Self {
+        self.kind = Kind::Damaged;
+        self
+    }
+
+    /// Exit code.
+    pub fn code(&self) -> u8 {
+        match self.kind {
+            Kind::Damaged => Outcome::Partial.code(),
+            Kind::Usage | Kind::BrokenPipe => 2,
+        }
     }
 
     /// With a cause.
@@ -105,6 +122,9 @@ impl From<ckx_archive::Error> for CliError {
         let mut failed = Self::new(error.to_string());
         if let Some(source) = error.source() {
             failed = failed.because(source);
+        }
+        if let ckx_archive::Error::Io { step: "write", source, .. } = &error {
+            return Self::writing("standard output", source);
         }
         match error {
             ckx_archive::Error::NotAFile { actual: "directory", .. } => {

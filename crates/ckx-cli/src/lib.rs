@@ -11,9 +11,12 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cmd;
+mod complete;
 mod error;
 mod inputs;
+mod members;
 mod output;
+mod render;
 mod ui;
 
 use std::process::ExitCode;

@@ -67,6 +67,16 @@ impl Issue {
     }
 }
 
+impl From<&ckx_archive::archive::Fault> for Issue {
+    fn from(fault: &ckx_archive::archive::Fault) -> Self {
+        let mut issue = Self::new("", fault.code, fault.reason.as_str());
+        let whole = if fault.member.is_empty() { &b"archive"[..] } else { &fault.member };
+        issue.image = ckx_criu::text::escaped(whole).to_string();
+        issue.offset_bytes = fault.offset_bytes;
+        issue
+    }
+}
+
 impl From<&ckx_criu::Error> for Issue {
     fn from(error: &ckx_criu::Error) -> Self {
         Self {

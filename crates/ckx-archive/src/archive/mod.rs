@@ -1,6 +1,7 @@
 //! One source, whatever form it has: its members by name, with their content.
 
 mod content;
+mod copy;
 mod open;
 mod reading;
 mod stream;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use content::{Absent, Piece, Window};
+pub use copy::{Copied, copy};
 pub use open::{Options, STDIN};
 pub use stream::{Interest, Interests, KeepAll, Kept};
 

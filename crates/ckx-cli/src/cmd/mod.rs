@@ -37,11 +37,17 @@ macro_rules! commands {
 
 // In the order in which the help shows them.
 commands! {
+    inspect: "Tell what is in a checkpoint: processes, files, sockets, mounts, memory",
+    ls: "List the members of a checkpoint, and of the tars in it",
+    cat: "Write the content of a member to standard output",
     decode: "Convert CRIU images to JSON",
     encode: "Convert JSON back to CRIU images",
     show: "Show CRIU images for people: JSON with flags, addresses and names",
     info: "Tell what images are and how many entries they have",
     x: "Explore a directory of images: processes, descriptors, sockets, memory",
+    schema: "Print the JSON schema of a command's output",
+    completions: "Print a script that makes a shell complete ckx",
+    man: "Print or write manual pages",
 }
 
 /// Inspects and transforms CRIU checkpoints.
@@ -63,6 +69,9 @@ struct Global {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_enum)]
     color: Color,
+    /// Do not send long text through a pager
+    #[arg(long, global = true)]
+    no_pager: bool,
 }
 
 /// The command line as clap sees it: for help, manual pages and completions.
@@ -74,12 +83,18 @@ pub fn command() -> clap::Command {
 
 /// Runs a command line; returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>, ui: &mut Ui) -> u8 {
+    if std::env::var_os(completions::VARIABLE).is_some() {
+        clap_complete::CompleteEnv::with_factory(command).var(completions::VARIABLE).complete();
+    }
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => return usage(&error, ui),
     };
     if let Some(color) = matches.get_one::<Color>("color") {
         ui.set_color(*color);
+    }
+    if matches.get_flag("no_pager") {
+        ui.without_pager();
     }
     let called = matches.subcommand().and_then(|(name, matches)| {
         COMMANDS.iter().find(|spec| spec.name == name).map(|spec| (spec, matches))
@@ -90,6 +105,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, ui: &mut Ui) -> u8 {
         ui.out.flush().map_err(|error| CliError::writing("standard output", &error))?;
         Ok(outcome)
     });
+    let code = exit_code(result, ui);
+    ui.end();
+    code
+}
+
+fn exit_code(result: Result<Outcome, CliError>, ui: &mut Ui) -> u8 {
     match result {
         Ok(outcome) => outcome.code(),
         Err(error) if error.is_broken_pipe() => 0,
@@ -97,7 +118,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, ui: &mut Ui) -> u8 {
             // What was written before the failure is still good.
             let _ = ui.out.flush();
             ui.fail(&error);
-            2
+            error.code()
         }
     }
 }

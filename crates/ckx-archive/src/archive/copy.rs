@@ -1,0 +1,102 @@
+//! One member of a compressed source, copied as it goes by: of any size, in little memory.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use crate::archive::STDIN;
+use crate::archive::content::io_error;
+use crate::compress::{Sniffed, sniffed};
+use crate::tarball::{EntryKind, Step, TarMember, stream};
+use crate::{Compression, Error, open_file};
+
+/// What [`copy`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The member was found; this many bytes were written.
+    Bytes(u64),
+    /// There is no such member.
+    Missing,
+    /// The source is not compressed: open it, and its members are windows.
+    Mapped,
+}
+
+/// Copies a member of a compressed tar, or of a tar on standard input, to `out`. `name` is the name of
+/// a member, or of a file in a member that is itself a tar (`rootfs-diff.tar/etc/passwd`).
+///
+/// # Errors
+/// [`Error::Io`] when the source cannot be read; what came before was written. Errors of `out` have the
+/// step `write`.
+pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write) -> Result<Copied, Error> {
+    let fail = |source| io_error("read", path, source);
+    if path.as_os_str() == STDIN {
+        return from(path, sniffed(io::stdin().lock()).map_err(fail)?, name, out);
+    }
+    let metadata = path.metadata().map_err(|source| io_error("open", path, source))?;
+    if metadata.is_dir() {
+        return Ok(Copied::Mapped);
+    }
+    if metadata.file_type().is_fifo() {
+        let file = File::open(path).map_err(|source| io_error("open", path, source))?;
+        return from(path, sniffed(file).map_err(fail)?, name, out);
+    }
+    let data = open_file(path)?;
+    if Compression::of(&data) == Compression::None {
+        return Ok(Copied::Mapped);
+    }
+    from(path, sniffed(data.as_ref()).map_err(fail)?, name, out)
+}
+
+fn from(path: &Path, plain: Sniffed<'_>, name: &[u8], out: &mut dyn Write) -> Result<Copied, Error> {
+    let mut copied = Copied::Missing;
+    let end = stream(plain.reader, |member, content| {
+        copied = visit(path, member, content, name, out)?;
+        Ok::<_, Error>(if copied == Copied::Missing { Step::Next } else { Step::Stop })
+    })?;
+    match (end, copied) {
+        (Err(fault), Copied::Missing) => Err(io_error("read", path, io::Error::other(fault.to_string()))),
+        _ => Ok(copied),
+    }
+}
+
+fn visit(
+    path: &Path,
+    member: &TarMember,
+    content: &mut dyn Read,
+    name: &[u8],
+    out: &mut dyn Write,
+) -> Result<Copied, Error> {
+    if member.kind != EntryKind::File {
+        return Ok(Copied::Missing);
+    }
+    if *member.name == *name {
+        return bytes(path, content, out);
+    }
+    let Some(inner) = name.strip_prefix(&*member.name).and_then(|rest| rest.strip_prefix(b"/")) else {
+        return Ok(Copied::Missing);
+    };
+    let mut copied = Copied::Missing;
+    let plain = sniffed(content).map_err(|source| io_error("read", path, source))?;
+    // A member that is no tar has nothing in it.
+    let _ = stream(plain.reader, |head, content| {
+        if head.kind == EntryKind::File && *head.name == *inner {
+            copied = bytes(path, content, out)?;
+            return Ok::<_, Error>(Step::Stop);
+        }
+        Ok(Step::Next)
+    })?;
+    Ok(copied)
+}
+
+fn bytes(path: &Path, content: &mut dyn Read, out: &mut dyn Write) -> Result<Copied, Error> {
+    let mut buffer = vec![0; 1 << 17];
+    let mut total = 0;
+    loop {
+        let read = content.read(&mut buffer).map_err(|source| io_error("read", path, source))?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        out.write_all(bytes).map_err(|source| io_error("write", Path::new("-"), source))?;
+        total += read as u64;
+    }
+    Ok(Copied::Bytes(total))
+}

@@ -1,0 +1,209 @@
+//! `ckx ls`: the members of a checkpoint, and of the tars in it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use ckx_archive::tarball::{EntryKind, TarMember, normal_name};
+use ckx_archive::{Archive, Interest, Interests, Kept, Member, Options};
+use ckx_core::outline::{Cell, Table};
+use ckx_core::{Issue, Name};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::{CliError, Outcome};
+use crate::members::{Place, place};
+use crate::render::{Format, table, write_value};
+use crate::ui::Ui;
+
+/// List the members of a checkpoint
+///
+/// Without PATH all members are listed. PATH is a directory, a member, or a member that is itself a tar:
+/// the changes of the root file system, a volume, a tmpfs. Nothing is extracted.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ckx ls checkpoint.tar.zst
+  ckx ls checkpoint.tar checkpoint
+  ckx ls checkpoint.tar rootfs-diff.tar/etc")]
+pub struct Args {
+    /// Checkpoint: an archive, a directory, an OCI image, `-` for standard input
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    /// Directory, member, or path inside a member that is a tar
+    #[arg(value_name = "PATH", add = crate::complete::members())]
+    path: Option<std::ffi::OsString>,
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
+    format: Format,
+    /// Sizes as numbers of bytes
+    #[arg(long)]
+    bytes: bool,
+}
+
+/// A line of the listing.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Line {
+    /// Type: `file`, `directory`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Permissions, as an octal number in a string.
+    pub mode: String,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Size of the content.
+    pub size_bytes: u64,
+    /// Modification time, RFC 3339.
+    pub modified: String,
+    /// Name.
+    pub name: Name,
+    /// Target of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Name>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = args.path.as_ref().map(|path| normal_name(path.as_bytes())).unwrap_or_default();
+    let archive = Archive::open(&args.source, &mut Listed(&path), Options::default())?;
+    let (lines, faults) = match place(&archive, &path) {
+        Place::Members(members) => (members.into_iter().map(Line::from).collect::<Vec<_>>(), Vec::new()),
+        Place::Inner(member, rest) => {
+            let inner = archive.inner(member, None)?;
+            let below: Vec<Line> = crate::members::below(&inner, rest).into_iter().map(Line::from).collect();
+            if below.is_empty() && !rest.is_empty() {
+                return Err(CliError::new(format!("no `{}` in {}", Name::from(rest), Name::from(&member.name))));
+            }
+            (below, inner.faults().to_vec())
+        }
+        Place::Missing => return Err(crate::members::missing(&archive, &path)),
+    };
+    write(args, &lines, ui)?;
+    let faults: Vec<Issue> = archive.faults().iter().chain(&faults).map(Issue::from).collect();
+    for fault in &faults {
+        ui.warn(&fault.to_string(), fault.hint);
+    }
+    Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Partial })
+}
+
+fn write(args: &Args, lines: &[Line], ui: &mut Ui) -> Result<(), CliError> {
+    let failed = |error| CliError::writing("standard output", &error);
+    match args.format {
+        Format::Text => {
+            ui.page(true);
+            let mut look = ui.look();
+            look.bytes = args.bytes;
+            let mut table = Table::new(&["MODE", "OWNER", "SIZE", "MODIFIED", "NAME"]);
+            table.rows = lines.iter().map(Line::cells).collect();
+            let mut text = String::new();
+            for spans in table::lines(&table, look, 0).into_iter().skip(1) {
+                look.paint(&spans, &mut text);
+                text.push('\n');
+            }
+            ui.write(&text)
+        }
+        Format::Jsonl => {
+            lines.iter().try_for_each(|line| write_value(Format::Jsonl, line, &mut ui.out)).map_err(failed)
+        }
+        format => write_value(format, &lines, &mut ui.out).map_err(failed),
+    }?;
+    ui.out.flush().map_err(failed)
+}
+
+impl From<&Member> for Line {
+    fn from(member: &Member) -> Self {
+        Self {
+            kind: kind_name(member.kind),
+            mode: format!("{:04o}", member.mode),
+            uid: member.uid,
+            gid: member.gid,
+            size_bytes: member.size_bytes,
+            modified: crate::members::time(member.mtime_s),
+            name: (&member.name).into(),
+            target: member.link.as_ref().map(Name::from),
+        }
+    }
+}
+
+impl Line {
+    fn cells(&self) -> Vec<Cell> {
+        let mode = u32::from_str_radix(&self.mode, 8).unwrap_or_default();
+        let name = match &self.target {
+            Some(target) => {
+                Cell::Line(vec![(&self.name).into(), Cell::Faint("->".to_owned()), target.into()])
+            }
+            None => (&self.name).into(),
+        };
+        vec![
+            Cell::Text(format!("{}{}", letter(self.kind), permissions(mode))),
+            Cell::Text(format!("{}/{}", self.uid, self.gid)),
+            Cell::Bytes(self.size_bytes),
+            Cell::Text(self.modified.clone()),
+            name,
+        ]
+    }
+}
+
+fn kind_name(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File => "file",
+        EntryKind::Directory => "directory",
+        EntryKind::Symlink => "symlink",
+        EntryKind::Hardlink => "hardlink",
+        EntryKind::CharDevice => "char",
+        EntryKind::BlockDevice => "block",
+        EntryKind::Fifo => "fifo",
+    }
+}
+
+fn letter(kind: &str) -> char {
+    match kind {
+        "directory" => 'd',
+        "symlink" => 'l',
+        "hardlink" => 'h',
+        "char" => 'c',
+        "block" => 'b',
+        "fifo" => 'p',
+        _ => '-',
+    }
+}
+
+/// `rwxr-xr-x`, with set-id and sticky bits as `ls` has them.
+fn permissions(mode: u32) -> String {
+    let triple = |shift: u32, special: bool, set: char| {
+        let bits = mode >> shift;
+        let execute = match (bits & 1 != 0, special) {
+            (true, true) => set,
+            (false, true) => set.to_ascii_uppercase(),
+            (true, false) => 'x',
+            (false, false) => '-',
+        };
+        [if bits & 4 != 0 { 'r' } else { '-' }, if bits & 2 != 0 { 'w' } else { '-' }, execute]
+    };
+    let groups = [triple(6, mode & 0o4000 != 0, 's'), triple(3, mode & 0o2000 != 0, 's'), triple(0, mode & 0o1000 != 0, 't')];
+    groups.iter().flatten().collect()
+}
+
+/// Of a stream only the tar that was asked for is looked into.
+struct Listed<'a>(&'a [u8]);
+
+impl Interests for Listed<'_> {
+    fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
+        let inside = self.0.strip_prefix(&*member.name).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+        if inside { Interest::List } else { Interest::Skip }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::permissions;
+
+    #[test]
+    fn permissions_are_written_as_ls_does() {
+        assert_eq!(permissions(0o755), "rwxr-xr-x");
+        assert_eq!(permissions(0o4755), "rwsr-xr-x");
+        assert_eq!(permissions(0o1777), "rwxrwxrwt");
+        assert_eq!(permissions(0o2644), "rw-r-Sr--");
+    }
+}

@@ -1,0 +1,43 @@
+//! Drawing of reports: text for people, JSON and YAML for programs.
+
+pub mod document;
+pub mod table;
+pub mod text;
+pub mod value;
+
+use std::io::{self, Write};
+
+use ckx_criu::json::{Style, to_writer};
+use serde::Serialize;
+
+/// Formats of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// One line of JSON for each source
+    Jsonl,
+    /// YAML
+    Yaml,
+}
+
+/// Writes one value as a document of its own.
+pub fn write_value(format: Format, value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Yaml => {
+            let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+            out.write_all(text.as_bytes())
+        }
+        Format::Jsonl => {
+            to_writer(out, value, Style::Line)?;
+            writeln!(out)
+        }
+        Format::Json | Format::Text => {
+            to_writer(out, value, Style::Indented)?;
+            writeln!(out)
+        }
+    }
+}

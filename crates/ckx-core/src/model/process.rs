@@ -88,7 +88,7 @@ impl Process {
             .collect();
         let has = |name: &str| matches!(images.get(name), Ok(Some(_)) | Err(_));
         let ids_name = format!("ids-{pid}.img");
-        process.ids = match process.core.as_ref().and_then(|core| core.ids.clone()) {
+        process.ids = match process.core.as_ref().and_then(|core| core.ids) {
             Some(ids) if !has(&ids_name) => Some(ids),
             _ => loader.first(&ids_name).ok(),
         };

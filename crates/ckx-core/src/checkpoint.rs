@@ -8,7 +8,7 @@ use ckx_archive::tarball::EntryKind;
 use ckx_archive::{Archive, Member};
 
 use crate::interest::Wanted;
-use crate::model::Processes;
+use crate::model::{FileTable, Processes};
 use crate::{ImageSet, Issue};
 
 /// What a reader of a checkpoint wants of it.
@@ -30,6 +30,7 @@ pub struct Checkpoint {
     images: Box<[u8]>,
     options: Options,
     processes: OnceLock<Processes>,
+    files: OnceLock<FileTable>,
 }
 
 impl Checkpoint {
@@ -45,7 +46,7 @@ impl Checkpoint {
     /// A checkpoint in an archive that is open.
     pub fn from_archive(archive: Archive, options: Options) -> Self {
         let images = place_of_images(&archive);
-        Self { archive, images, options, processes: OnceLock::new() }
+        Self { archive, images, options, processes: OnceLock::new(), files: OnceLock::new() }
     }
 
     /// The archive.
@@ -104,6 +105,11 @@ impl Checkpoint {
     /// The processes.
     pub fn processes(&self) -> &Processes {
         self.processes.get_or_init(|| Processes::read(self))
+    }
+
+    /// The open files that descriptors and mappings refer to.
+    pub fn files(&self) -> &FileTable {
+        self.files.get_or_init(|| FileTable::read(self))
     }
 }
 

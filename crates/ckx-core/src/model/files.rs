@@ -1,0 +1,184 @@
+//! Open files by id, from `files.img` and from the images per type that CRIU up to 3.3 wrote.
+
+use std::collections::HashMap;
+
+use ckx_criu::ByteOrder;
+use ckx_criu::typed::Record;
+use ckx_criu::typed::messages::{
+    FdTypes, FileEntry, InetSkEntry, MemfdInodeEntry, NetlinkSkEntry, PacketSockEntry, PipeEntry,
+    RegFileEntry, UnixSkEntry, VmaEntry,
+};
+
+use crate::load::{Gap, Loader};
+use crate::{ImageSet, Issue, Name};
+
+pub(crate) const FILES: &str = "files.img";
+pub(crate) const MEMFD: &str = "memfd.img";
+
+/// The open files of a dump. Descriptors, mappings, and roots refer to them by id.
+#[derive(Debug)]
+pub struct FileTable {
+    by_id: HashMap<u32, FileEntry>,
+    /// From the images per type. Kept apart, because an id counts there with its type only.
+    old: HashMap<(FdTypes, u32), FileEntry>,
+    memfds: HashMap<u64, MemfdInodeEntry>,
+    order: ByteOrder,
+    any: bool,
+    issues: Vec<Issue>,
+}
+
+impl FileTable {
+    /// Reads all images about files that are there.
+    pub(crate) fn read(images: &dyn ImageSet) -> Self {
+        let mut loader = Loader::new(images);
+        let mut table = Self::load(&mut loader);
+        table.issues = loader.into_issues();
+        table
+    }
+
+    /// The same, with what is wrong told to the caller's loader.
+    pub(crate) fn load(loader: &mut Loader<'_>) -> Self {
+        let files = loader.records_if_any::<FileEntry>(FILES);
+        let mut all = Self {
+            by_id: HashMap::new(),
+            old: HashMap::new(),
+            memfds: HashMap::new(),
+            order: ByteOrder::Little,
+            any: files.is_ok(),
+            issues: Vec::new(),
+        };
+        all.read_old(loader);
+        if !all.any && matches!(files, Err(Gap::Missing)) {
+            loader.tell(Issue::missing(FILES));
+        }
+        if let Ok(files) = files {
+            all.order = files.order;
+            for file in files.entries {
+                // The first of several with one id counts, as in crit.
+                all.by_id.entry(file.id).or_insert(file);
+            }
+        }
+        if let Ok(inodes) = loader.records_if_any::<MemfdInodeEntry>(MEMFD) {
+            all.memfds = inodes.entries.into_iter().map(|inode| (inode.inode_id.into(), inode)).collect();
+        }
+        all
+    }
+
+    fn read_old(&mut self, loader: &mut Loader<'_>) {
+        use FdTypes::{Inetsk, Netlinksk, Packetsk, Pipe, Reg, Unixsk};
+        type File = FileEntry;
+        let each = loader;
+        self.add_old(each, "reg-files.img", Reg, |file: &mut File, reg: RegFileEntry| {
+            file.id = reg.id;
+            file.reg = Some(reg);
+        });
+        self.add_old(each, "pipes.img", Pipe, |file: &mut File, pipe: PipeEntry| {
+            file.id = pipe.id;
+            file.pipe = Some(pipe);
+        });
+        self.add_old(each, "unixsk.img", Unixsk, |file: &mut File, socket: UnixSkEntry| {
+            file.id = socket.id;
+            file.usk = Some(socket);
+        });
+        self.add_old(each, "inetsk.img", Inetsk, |file: &mut File, socket: InetSkEntry| {
+            file.id = socket.id;
+            file.isk = Some(socket);
+        });
+        self.add_old(each, "packetsk.img", Packetsk, |file: &mut File, socket: PacketSockEntry| {
+            file.id = socket.id;
+            file.psk = Some(socket);
+        });
+        self.add_old(each, "netlinksk.img", Netlinksk, |file: &mut File, socket: NetlinkSkEntry| {
+            file.id = socket.id;
+            file.nlsk = Some(socket);
+        });
+    }
+
+    /// Adds the records of an image per type, each put into a file entry by `put`.
+    fn add_old<M: Record>(
+        &mut self,
+        loader: &mut Loader<'_>,
+        image: &str,
+        kind: FdTypes,
+        put: impl Fn(&mut FileEntry, M),
+    ) {
+        let Ok(records) = loader.records_if_any::<M>(image) else { return };
+        self.any = true;
+        self.order = records.order;
+        for record in records.entries {
+            let mut file = FileEntry { r#type: kind.into(), ..FileEntry::default() };
+            put(&mut file, record);
+            self.old.entry((kind, file.id)).or_insert(file);
+        }
+    }
+
+    /// Byte order of the images, which addresses of sockets are stored in.
+    pub fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// Whether there is any image about files.
+    pub fn is_there(&self) -> bool {
+        self.any
+    }
+
+    /// What is missing or broken in the images.
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
+    }
+
+    /// The file with this id that a descriptor of the type refers to.
+    pub fn get(&self, kind: FdTypes, id: u32) -> Option<&FileEntry> {
+        self.by_id.get(&id).or_else(|| self.old.get(&(kind, id)))
+    }
+
+    /// All files, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &FileEntry> {
+        self.by_id.values().chain(self.old.values())
+    }
+
+    /// The regular file with this id.
+    pub fn regular(&self, id: u32) -> Option<&RegFileEntry> {
+        self.get(FdTypes::Reg, id)?.reg.as_ref()
+    }
+
+    /// The memory file behind a file entry.
+    pub fn memfd_inode(&self, inode_id: u64) -> Option<&MemfdInodeEntry> {
+        self.memfds.get(&inode_id)
+    }
+
+    /// Whether the file with this id is a memory file.
+    pub fn is_memfd(&self, id: u32) -> bool {
+        self.by_id.get(&id).is_some_and(|file| file.memfd.is_some())
+    }
+
+    /// The name of a file that is mapped or run: a path, or what the kernel calls a memory file.
+    pub fn mapped_name(&self, id: u32) -> Option<Name> {
+        let file = self.get(FdTypes::Reg, id)?;
+        match &file.memfd {
+            Some(memfd) => self.memfd_inode(memfd.inode_id.into()).map(|inode| memfd_name(&inode.name)),
+            None => path(file),
+        }
+    }
+
+    /// The name of the file that an area maps.
+    pub fn name_of_mapping(&self, vma: &VmaEntry) -> Option<Name> {
+        // File ids have 32 bits; the field has more for the other kinds of areas.
+        self.mapped_name(u32::try_from(vma.shmid).ok()?)
+    }
+}
+
+/// Path of a regular file.
+pub(crate) fn path(file: &FileEntry) -> Option<Name> {
+    file.reg.as_ref().map(|reg| &reg.name).filter(|name| !name.is_empty()).map(Name::from)
+}
+
+/// Names that the kernel gives to shared memory which is no memory file of a program's.
+const KERNEL_NAMES: &[&[u8]] = &[b"/dev/zero", b"/anon_hugepage", b"/SYSV", b"/drm mm object", b"/i915"];
+
+/// The name in the kernel's lists. CRIU stores it without the parts that all have.
+pub(crate) fn memfd_name(stored: &[u8]) -> Name {
+    let prefix: &[u8] =
+        if KERNEL_NAMES.iter().any(|name| stored.starts_with(name)) { b"" } else { b"/memfd:" };
+    Name::from([prefix, stored, b" (deleted)"].concat())
+}

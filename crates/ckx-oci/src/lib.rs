@@ -1,0 +1,3 @@
+//! Checkpoints as OCI images: layers, annotations, layouts, registries.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! A browser of checkpoints for terminals.
+
+#![forbid(unsafe_code)]

@@ -59,7 +59,7 @@ impl FileTable {
             }
         }
         if let Ok(inodes) = loader.records_if_any::<MemfdInodeEntry>(MEMFD) {
-            all.memfds = inodes.entries.into_iter().map(|inode| (inode.inode_id.into(), inode)).collect();
+            all.memfds = inodes.entries.into_iter().map(|inode| (inode.inode_id, inode)).collect();
         }
         all
     }

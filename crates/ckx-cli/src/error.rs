@@ -130,6 +130,10 @@ impl From<ckx_archive::Error> for CliError {
             ckx_archive::Error::NotAFile { actual: "directory", .. } => {
                 failed.hinted("give the images in it, or the directory without -i")
             }
+            ckx_archive::Error::NotACheckpoint { .. } => failed.hinted(
+                "a checkpoint is a tar in any compression, a directory of CRIU images, or an OCI image; \
+                 a single image is read by `ckx decode` or `ckx info`",
+            ),
             _ => failed,
         }
     }

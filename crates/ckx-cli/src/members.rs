@@ -49,13 +49,25 @@ pub fn below<'a>(archive: &'a Archive, path: &[u8]) -> Vec<&'a Member> {
 pub fn missing(archive: &Archive, path: &[u8]) -> CliError {
     let error =
         CliError::new(format!("`{}` has no member `{}`", archive.source().path.display(), Name::from(path)));
-    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let same = archive.members().iter().find(|member| member.file_name() == last);
-    match same {
+    match nearest(archive, path) {
         Some(member) => error.hinted(format!("did you mean `{}`?", Name::from(&member.name))),
         None => error.hinted("`ckx ls` lists the members"),
     }
 }
+
+/// The member that may be meant: one of the same file name, or of one that is nearly the same.
+fn nearest<'a>(archive: &'a Archive, path: &[u8]) -> Option<&'a Member> {
+    let last = |name: &[u8]| {
+        String::from_utf8_lossy(name.rsplit(|byte| *byte == b'/').next().unwrap_or_default()).into_owned()
+    };
+    let wanted = last(path);
+    let likeness = |member: &&Member| (strsim::jaro_winkler(&last(&member.name), &wanted) * 1000.0) as u32;
+    let best = archive.members().iter().take(MAX_COMPARED).max_by_key(likeness)?;
+    (likeness(&best) > 900).then_some(best)
+}
+
+/// Members that a name is compared with. A hostile archive has any number of them.
+const MAX_COMPARED: usize = 10_000;
 
 /// Seconds since 1970 as RFC 3339 text.
 pub fn time(seconds: u64) -> String {

@@ -36,8 +36,10 @@ pub struct Args {
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let name = normal_name(args.member.as_bytes());
     if std::io::stdout().is_terminal() {
-        let mut guarded = Escaping { out: &mut ui.out };
-        return content(args, &name, &mut guarded);
+        let mut guarded = Escaping::new(&mut ui.out);
+        let outcome = content(args, &name, &mut guarded)?;
+        guarded.end().map_err(|error| CliError::writing("standard output", &error))?;
+        return Ok(outcome);
     }
     content(args, &name, &mut ui.out)
 }
@@ -46,12 +48,13 @@ fn content(args: &Args, name: &[u8], out: &mut dyn std::io::Write) -> Result<Out
     match copy(&args.source, name, out)? {
         Copied::Bytes(_) => return Ok(Outcome::Done),
         Copied::Missing => {
-            return Err(CliError::new(format!(
+            // What went by can be listed only by reading it again, and standard input not even so.
+            let error = CliError::new(format!(
                 "`{}` has no member `{}`",
                 args.source.display(),
                 Name::from(name)
-            ))
-            .hinted("`ckx ls` lists the members"));
+            ));
+            return Err(error.hinted("`ckx ls` lists the members"));
         }
         Copied::Mapped => {}
     }
@@ -75,17 +78,45 @@ fn content(args: &Args, name: &[u8], out: &mut dyn std::io::Write) -> Result<Out
     }
 }
 
-/// What a terminal must not get: control characters other than line ends and tabs.
+/// What a terminal must not get: control characters other than line ends and tabs, in one byte or, as
+/// UTF-8 has those above 0x80, in two.
 struct Escaping<'a> {
     out: &'a mut dyn std::io::Write,
+    /// Bytes of a character whose end has not come yet.
+    begun: Vec<u8>,
+}
+
+impl<'a> Escaping<'a> {
+    fn new(out: &'a mut dyn std::io::Write) -> Self {
+        Self { out, begun: Vec::new() }
+    }
+
+    /// Writes what is left.
+    fn end(mut self) -> std::io::Result<()> {
+        let begun = std::mem::take(&mut self.begun);
+        begun.iter().try_for_each(|byte| write!(self.out, "\\x{byte:02x}"))
+    }
 }
 
 impl std::io::Write for Escaping<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        for byte in bytes {
-            match byte {
-                b'\n' | b'\t' | 0x20..=0x7e | 0x80.. => self.out.write_all(&[*byte])?,
-                control => write!(self.out, "\\x{control:02x}")?,
+        let text = [&std::mem::take(&mut self.begun), bytes].concat();
+        let mut rest = text.len();
+        for chunk in text.utf8_chunks() {
+            rest -= chunk.valid().len() + chunk.invalid().len();
+            for char in chunk.valid().chars() {
+                match char {
+                    '\n' | '\t' => write!(self.out, "{char}")?,
+                    control if control.is_control() => write!(self.out, "\\x{:02x}", u32::from(control))?,
+                    plain => write!(self.out, "{plain}")?,
+                }
+            }
+            // A character of up to four bytes may go on in the next buffer.
+            let cut = str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            if rest == 0 && cut {
+                self.begun = chunk.invalid().to_vec();
+            } else {
+                chunk.invalid().iter().try_for_each(|byte| write!(self.out, "\\x{byte:02x}"))?;
             }
         }
         Ok(bytes.len())
@@ -93,5 +124,25 @@ impl std::io::Write for Escaping<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::Escaping;
+
+    #[test]
+    fn no_control_character_passes_however_it_is_cut() {
+        let bytes = "a\x1b[31m \u{9b}31m \u{e9}\n\t".bytes().chain([0xff, 0xe2, 0x82]).collect::<Vec<_>>();
+        for step in 1..bytes.len() {
+            let mut out = Vec::new();
+            let mut escaping = Escaping::new(&mut out);
+            bytes.chunks(step).for_each(|part| escaping.write_all(part).expect("memory has room"));
+            escaping.end().expect("memory has room");
+            let text = String::from_utf8(out).expect("text");
+            assert_eq!(text, "a\\x1b[31m \\x9b31m \u{e9}\n\t\\xff\\xe2\\x82", "in steps of {step}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::error::{CliError, Outcome};
 use crate::render::document::{Document, SourceLine, issues};
-use crate::render::{Format, text, write_value};
+use crate::render::{Format, FormatArgs, text, write_value};
 use crate::ui::Ui;
 
 /// Tell what is in a checkpoint
@@ -42,9 +42,8 @@ pub struct Args {
     /// Show values that are likely to be secret
     #[arg(long)]
     reveal: bool,
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Sizes as numbers of bytes
     #[arg(long)]
     bytes: bool,
@@ -63,14 +62,14 @@ fn section_parser() -> impl TypedValueParser<Value = String> {
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let sections = args.sections();
     let mut outcome = Outcome::Done;
-    ui.page(args.format == Format::Text);
-    let is_list = args.format == Format::Json && args.sources.len() > 1;
+    ui.page(args.format.get() == Format::Text);
+    let is_list = args.format.get() == Format::Json && args.sources.len() > 1;
     if is_list {
         ui.write("[\n")?;
     }
     for (index, path) in args.sources.iter().enumerate() {
         if index > 0 {
-            let between = match args.format {
+            let between = match args.format.get() {
                 Format::Json => ",\n",
                 Format::Yaml => "---\n",
                 Format::Text => "\n",
@@ -111,14 +110,14 @@ fn one(args: &Args, path: &Path, sections: &[&'static Section], ui: &mut Ui) -> 
     let reports = inspect::collect(&checkpoint, sections);
     let issues = issues(&checkpoint, &reports);
     let outcome = if issues.is_empty() { Outcome::Done } else { Outcome::Partial };
-    if args.format == Format::Text {
+    if args.format.get() == Format::Text {
         let text = args.text(&checkpoint, sections, &reports, &issues, ui);
         ui.write(&text)?;
     } else {
         let pairs = sections.iter().copied().zip(reports.iter().map(AsRef::as_ref)).collect();
         let source = SourceLine::from(checkpoint.archive().source());
         let document = Document { source, sections: pairs, issues: &issues };
-        write_value(args.format, &document, &mut ui.out)
+        write_value(args.format.get(), &document, &mut ui.out)
             .map_err(|error| CliError::writing("standard output", &error))?;
     }
     Ok(outcome)

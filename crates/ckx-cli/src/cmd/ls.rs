@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, Outcome};
 use crate::members::{Place, place};
-use crate::render::{Format, table, write_value};
+use crate::render::{Format, FormatArgs, table, write_value};
 use crate::ui::Ui;
 
 /// List the members of a checkpoint
@@ -31,12 +31,23 @@ pub struct Args {
     /// Directory, member, or path inside a member that is a tar
     #[arg(value_name = "PATH", add = crate::complete::members())]
     path: Option<std::ffi::OsString>,
-    /// Format of the output
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Sizes as numbers of bytes
     #[arg(long)]
     bytes: bool,
+}
+
+/// Name and version of the document's schema.
+pub const SCHEMA: &str = "ckx.ls/1";
+
+/// The listing as a document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Listing<'a> {
+    /// `ckx.ls/1`.
+    schema: &'static str,
+    /// Members, in the order of the source.
+    members: &'a [Line],
 }
 
 /// A line of the listing.
@@ -89,7 +100,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 
 fn write(args: &Args, lines: &[Line], ui: &mut Ui) -> Result<(), CliError> {
     let failed = |error| CliError::writing("standard output", &error);
-    match args.format {
+    match args.format.get() {
         Format::Text => {
             ui.page(true);
             let mut look = ui.look();
@@ -106,7 +117,7 @@ fn write(args: &Args, lines: &[Line], ui: &mut Ui) -> Result<(), CliError> {
         Format::Jsonl => {
             lines.iter().try_for_each(|line| write_value(Format::Jsonl, line, &mut ui.out)).map_err(failed)
         }
-        format => write_value(format, &lines, &mut ui.out).map_err(failed),
+        format => write_value(format, &Listing { schema: SCHEMA, members: lines }, &mut ui.out).map_err(failed),
     }?;
     ui.out.flush().map_err(failed)
 }

@@ -1,8 +1,27 @@
 //! `ckx schema`: the JSON schemas of what other commands write.
 
+use clap::builder::PossibleValuesParser;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::cmd::ls;
 use crate::error::{CliError, Outcome};
 use crate::render::{Format, document, write_value};
 use crate::ui::Ui;
+
+/// A document with a schema.
+struct Document {
+    /// The command that writes it.
+    command: &'static str,
+    schema: fn() -> Value,
+}
+
+/// All documents with a schema.
+const DOCUMENTS: &[Document] = &[
+    Document { command: "inspect", schema: document::schema },
+    Document { command: "ls", schema: || of::<ls::Listing<'_>>(ls::SCHEMA) },
+];
 
 /// Print the JSON schema of a command's output
 ///
@@ -13,22 +32,28 @@ use crate::ui::Ui;
   ckx schema inspect > ckx.inspect.schema.json")]
 pub struct Args {
     /// The command
-    #[arg(value_name = "COMMAND", value_enum)]
-    what: What,
+    #[arg(value_name = "COMMAND", value_parser = commands())]
+    command: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum What {
-    /// `ckx inspect --format json`
-    Inspect,
+fn commands() -> PossibleValuesParser {
+    PossibleValuesParser::new(DOCUMENTS.iter().map(|document| document.command))
 }
 
 /// Runs the command.
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
-    let schema = match args.what {
-        What::Inspect => document::schema(),
-    };
-    write_value(Format::Json, &schema, &mut ui.out)
+    // clap takes nothing else.
+    let found = DOCUMENTS.iter().find(|document| document.command == args.command);
+    let Some(document) = found else { return Err(CliError::new("no such document")) };
+    write_value(Format::Json, &(document.schema)(), &mut ui.out)
         .map_err(|error| CliError::writing("standard output", &error))?;
     Ok(Outcome::Done)
+}
+
+/// The schema of a type whose field `schema` has this one value.
+fn of<T: JsonSchema>(name: &str) -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    schema["title"] = name.into();
+    schema["properties"]["schema"] = serde_json::json!({ "const": name });
+    schema
 }

@@ -24,6 +24,24 @@ pub enum Format {
     Yaml,
 }
 
+/// The options that choose a format, the same for all commands that write reports.
+#[derive(Debug, clap::Args)]
+pub struct FormatArgs {
+    /// Format of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
+    format: Format,
+    /// The same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl FormatArgs {
+    /// The format that was chosen.
+    pub fn get(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
 /// Writes one value as a document of its own.
 pub fn write_value(format: Format, value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     match format {

@@ -33,6 +33,12 @@ pub enum Error {
         /// What it holds.
         content: String,
     },
+    /// A source that was read and cannot be read once more.
+    #[error("`{}` can be read only once, and this was not asked for when it went by", path.display())]
+    ReadOnce {
+        /// The path.
+        path: PathBuf,
+    },
     /// A member whose content cannot be had.
     #[error("cannot read {}: {reason}", member_name(member))]
     Member {

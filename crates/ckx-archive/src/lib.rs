@@ -10,6 +10,7 @@ mod compress;
 mod directory;
 mod error;
 mod map;
+mod progress;
 pub mod tarball;
 
 pub use archive::{Archive, Interest, Interests, Kept, Member, Options};
@@ -17,3 +18,4 @@ pub use compress::{Compression, MAGIC_BYTES};
 pub use directory::{Directory, MemberType};
 pub use error::Error;
 pub use map::{open_file, read_stream};
+pub use progress::Progress;

@@ -39,7 +39,7 @@ impl Checkpoint {
     /// # Errors
     /// When it cannot be opened or is no archive. Everything else becomes an [`Issue`].
     pub fn open(path: &Path, options: Options) -> Result<Self, ckx_archive::Error> {
-        let archive = Archive::open(path, &mut Wanted::default(), options.archive)?;
+        let archive = Archive::open(path, &mut Wanted::default(), options.archive.clone())?;
         Ok(Self::from_archive(archive, options))
     }
 

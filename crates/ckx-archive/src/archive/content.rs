@@ -21,7 +21,7 @@ pub(super) enum Content {
     /// A file, opened when it is asked for.
     File(PathBuf),
     /// The parts of a streamed member that were asked for, by offset.
-    Windows(Vec<(u64, Data)>),
+    Windows(Parts),
     /// A streamed member that was listed as a tar.
     Listed(Box<Listing>),
     /// What was there before the source broke off, and why it did.
@@ -29,6 +29,9 @@ pub(super) enum Content {
     /// Nothing, and why.
     Absent(Absent),
 }
+
+/// Parts of a content by offset.
+pub(super) type Parts = Vec<(u64, Data)>;
 
 /// The members of a tar inside a source.
 #[derive(Debug, Clone, Default)]

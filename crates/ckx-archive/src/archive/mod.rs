@@ -2,7 +2,9 @@
 
 mod content;
 mod copy;
+mod load;
 mod open;
+mod pass;
 mod reading;
 mod stream;
 mod walk;
@@ -20,6 +22,7 @@ pub use stream::{Interest, Interests, KeepAll, Kept};
 use crate::Compression;
 use crate::tarball::{EntryKind, TarMember};
 use content::Content;
+use load::Origin;
 
 /// A checkpoint's members, wherever they lie: a tar in any compression, a directory, an OCI image, a
 /// stream.
@@ -32,6 +35,7 @@ pub struct Archive {
     members: Vec<Member>,
     by_name: HashMap<Box<[u8]>, usize>,
     faults: Vec<Fault>,
+    origin: Origin,
 }
 
 /// What was opened, and how it is read.
@@ -174,7 +178,12 @@ impl Archive {
                 });
             }
         }
-        Self { source, members, by_name, faults }
+        Self { source, members, by_name, faults, origin: Origin::Gone }
+    }
+
+    fn from_origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// What was opened.

@@ -4,30 +4,35 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::archive::content::Content;
 use crate::archive::content::io_error;
+use crate::archive::load::Origin;
 use crate::archive::stream::{self, Interests};
 use crate::archive::{Archive, Backing, Fault, Form, Member, Source, walk};
 use crate::compress::{Sniffed, sniffed};
+use crate::progress::Counted;
 use crate::tarball::{self, EntryKind, TarMember};
-use crate::{Compression, Error, open_file};
+use crate::{Compression, Error, Progress, open_file};
 
 /// The name of standard input.
 pub const STDIN: &str = "-";
 
 /// How a source is opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Bytes of content that may be kept of a source that is decoded once.
     pub budget_bytes: u64,
+    /// Counts how far the reading has come, for whoever shows it.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { budget_bytes: 64 << 20 }
+        Self { budget_bytes: 64 << 20, progress: None }
     }
 }
 
@@ -52,7 +57,8 @@ impl Archive {
             let file = File::open(path).map_err(|source| io_error("open", path, source))?;
             return Self::from_stream(path, file, interests, options);
         }
-        Self::from_bytes(path, open_file(path)?, interests, options)
+        let archive = Self::from_bytes(path, open_file(path)?, interests, options)?;
+        Ok(archive.from_origin(Origin::Path))
     }
 
     /// Reads a source out of bytes, mapped or in memory. `path` is its name in messages.
@@ -77,9 +83,13 @@ impl Archive {
                 size_bytes,
             };
             let (members, faults) = indexed(&data);
-            return Ok(Self::new(source, members, faults));
+            return Ok(Self::new(source, members, faults).from_origin(Origin::Bytes(data)));
         }
-        let decoded = compression.decode(data.as_ref()).map_err(|source| io_error("decode", path, source))?;
+        if let Some(progress) = &options.progress {
+            progress.expect(size_bytes);
+        }
+        let input = Counted::new(data.as_ref(), options.progress.clone());
+        let decoded = compression.decode(input).map_err(|source| io_error("decode", path, source))?;
         let source = Source {
             path: path.into(),
             form: Form::Tar,
@@ -87,7 +97,7 @@ impl Archive {
             backing: Backing::Streamed,
             size_bytes,
         };
-        Self::decoded(source, decoded, interests, options)
+        Ok(Self::decoded(source, decoded, interests, options)?.from_origin(Origin::Bytes(data.clone())))
     }
 
     /// Reads a source from a stream, to its end.
@@ -100,7 +110,7 @@ impl Archive {
         interests: &mut dyn Interests,
         options: Options,
     ) -> Result<Self, Error> {
-        let mut counted = Counted { input, bytes: 0 };
+        let mut counted = Counted::new(input, options.progress.clone());
         let Sniffed { compression, reader } =
             sniffed(&mut counted).map_err(|source| io_error("read", path, source))?;
         let source = Source {
@@ -114,7 +124,7 @@ impl Archive {
         // What stands behind the end mark was not asked for by the tar reader; a writer at the other
         // end of a pipe would be killed by it.
         let _ = io::copy(&mut counted, &mut io::sink());
-        archive.source.size_bytes = counted.bytes;
+        archive.source.size_bytes = counted.count();
         Ok(archive)
     }
 
@@ -186,18 +196,4 @@ fn check_tar(path: &Path, head: &[u8], compression: Compression) -> Result<(), E
         (false, compression) => format!("it is {} data, but not of a tar", compression.name()),
     };
     Err(Error::NotACheckpoint { path: path.into(), content })
-}
-
-/// Counts what is read.
-struct Counted<R> {
-    input: R,
-    bytes: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.bytes += read as u64;
-        Ok(read)
-    }
 }

@@ -40,9 +40,13 @@ pub fn archives(place: &Path) -> Vec<(String, Bytes)> {
     for bundle in ["podman", "crio", "containerd"] {
         let path = place.join("archives").join(format!("{bundle}.tar.zst"));
         let file = fs::File::open(&path).expect("the bundle is there");
-        let bundle_tar =
-            Archive::from_stream(&path, file, &mut KeepAll, ArchiveOptions { budget_bytes: 1 << 30 })
-                .expect("a bundle");
+        let bundle_tar = Archive::from_stream(
+            &path,
+            file,
+            &mut KeepAll,
+            ArchiveOptions { budget_bytes: 1 << 30, ..ArchiveOptions::default() },
+        )
+        .expect("a bundle");
         for member in bundle_tar.current().filter(|member| member.name.ends_with(b".tar")) {
             let name = String::from_utf8_lossy(member.file_name()).into_owned();
             // Blobs of OCI layouts have no suffix; a name with more slashes lies in one.

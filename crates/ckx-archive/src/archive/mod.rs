@@ -181,7 +181,7 @@ impl Archive {
         Self { source, members, by_name, faults, origin: Origin::Gone }
     }
 
-    fn from_origin(mut self, origin: Origin) -> Self {
+    fn with_origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }

@@ -58,7 +58,7 @@ impl Archive {
             return Self::from_stream(path, file, interests, options);
         }
         let archive = Self::from_bytes(path, open_file(path)?, interests, options)?;
-        Ok(archive.from_origin(Origin::Path))
+        Ok(archive.with_origin(Origin::Path))
     }
 
     /// Reads a source out of bytes, mapped or in memory. `path` is its name in messages.
@@ -83,7 +83,7 @@ impl Archive {
                 size_bytes,
             };
             let (members, faults) = indexed(&data);
-            return Ok(Self::new(source, members, faults).from_origin(Origin::Bytes(data)));
+            return Ok(Self::new(source, members, faults).with_origin(Origin::Bytes(data)));
         }
         if let Some(progress) = &options.progress {
             progress.expect(size_bytes);
@@ -97,7 +97,7 @@ impl Archive {
             backing: Backing::Streamed,
             size_bytes,
         };
-        Ok(Self::decoded(source, decoded, interests, options)?.from_origin(Origin::Bytes(data.clone())))
+        Ok(Self::decoded(source, decoded, interests, options)?.with_origin(Origin::Bytes(data.clone())))
     }
 
     /// Reads a source from a stream, to its end.

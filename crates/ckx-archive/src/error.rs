@@ -39,6 +39,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// An OCI layout without the image that is meant, or with too many.
+    #[error("`{}`: {reason}", path.display())]
+    Oci {
+        /// The path.
+        path: PathBuf,
+        /// Why no image can be read. Names of the layout are escaped.
+        reason: String,
+    },
     /// A member whose content cannot be had.
     #[error("cannot read {}: {reason}", member_name(member))]
     Member {
@@ -52,6 +60,10 @@ pub enum Error {
 }
 
 /// A name as text. What a terminal would take for a command is escaped.
+pub(crate) fn escaped(text: &str) -> String {
+    member_name(text.as_bytes())
+}
+
 fn member_name(name: &[u8]) -> String {
     name.utf8_chunks().fold(String::new(), |mut text, chunk| {
         for char in chunk.valid().chars() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::archive::blob::Layer;
 use crate::archive::{Archive, Data, Member};
 use crate::tarball::{EntryKind, Segment, TarFault};
 use crate::{Error, open_file};
@@ -22,6 +23,8 @@ pub(super) enum Content {
     File(PathBuf),
     /// The parts of a streamed member that were asked for, by offset.
     Windows(Parts),
+    /// A blob of an OCI image that was read as a layer.
+    Layer(Box<Layer>),
     /// A streamed member that was listed as a tar.
     Listed(Box<Listing>),
     /// What was there before the source broke off, and why it did.
@@ -99,7 +102,9 @@ impl Archive {
                 let have = data.len();
                 Err(self.lacks(member, &format!("{have} of {} bytes are there: {reason}", member.size_bytes)))
             }
-            Content::Windows(_) | Content::Listed(_) => Err(self.lacks(member, Absent::NotKept.reason())),
+            Content::Windows(_) | Content::Listed(_) | Content::Layer(_) => {
+                Err(self.lacks(member, Absent::NotKept.reason()))
+            }
             Content::Absent(absent) => Err(self.lacks(member, absent.reason())),
         }
     }
@@ -125,7 +130,7 @@ impl Archive {
         match &member.content {
             Content::Windows(parts) => Ok(part(parts, window)),
             Content::Absent(absent) => Ok(Piece::Absent(*absent)),
-            Content::Listed(_) => Ok(Piece::Absent(Absent::NotKept)),
+            Content::Listed(_) | Content::Layer(_) => Ok(Piece::Absent(Absent::NotKept)),
             Content::Cut(data, _) => Ok(Piece::Bytes(slice(data, window))),
             _ => Ok(Piece::Bytes(slice(&self.read(member)?, window))),
         }

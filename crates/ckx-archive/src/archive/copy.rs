@@ -7,6 +7,8 @@ use std::path::Path;
 
 use crate::archive::STDIN;
 use crate::archive::content::io_error;
+use crate::archive::oci::digest_of;
+use crate::archive::spelling::spelled;
 use crate::compress::{Sniffed, sniffed};
 use crate::tarball::{EntryKind, Step, TarMember, stream};
 use crate::{Compression, Error, open_file};
@@ -18,8 +20,9 @@ pub enum Copied {
     Bytes(u64),
     /// There is no such member.
     Missing,
-    /// The source is not compressed: open it, and its members are windows.
-    Mapped,
+    /// Nothing was tried: the source is to be opened, because its members are windows, or because it
+    /// is an OCI image, in which a later layer may have the member too.
+    Opened,
 }
 
 /// Copies a member of a compressed tar, or of a tar on standard input, to `out`. `name` is the name of
@@ -33,9 +36,12 @@ pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write) -> Result<Copied, Err
     if path.as_os_str() == STDIN {
         return from(path, sniffed(io::stdin().lock()).map_err(fail)?, name, out);
     }
+    if spelled(path).form.is_some() {
+        return Ok(Copied::Opened);
+    }
     let metadata = path.metadata().map_err(|source| io_error("open", path, source))?;
     if metadata.is_dir() {
-        return Ok(Copied::Mapped);
+        return Ok(Copied::Opened);
     }
     if metadata.file_type().is_fifo() {
         let file = File::open(path).map_err(|source| io_error("open", path, source))?;
@@ -43,7 +49,7 @@ pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write) -> Result<Copied, Err
     }
     let data = open_file(path)?;
     if Compression::of(&data) == Compression::None {
-        return Ok(Copied::Mapped);
+        return Ok(Copied::Opened);
     }
     from(path, sniffed(data.as_ref()).map_err(fail)?, name, out)
 }
@@ -73,9 +79,10 @@ fn visit(
     if *member.name == *name {
         return bytes(path, content, out);
     }
-    let Some(inner) = name.strip_prefix(&*member.name).and_then(|rest| rest.strip_prefix(b"/")) else {
-        return Ok(Copied::Missing);
-    };
+    let inner = name.strip_prefix(&*member.name).and_then(|rest| rest.strip_prefix(b"/"));
+    // A blob of an OCI image: the layer is the archive.
+    let inner = inner.or_else(|| digest_of(&member.name).map(|_| name));
+    let Some(inner) = inner else { return Ok(Copied::Missing) };
     let mut copied = Copied::Missing;
     let plain = sniffed(content).map_err(|source| io_error("read", path, source))?;
     // A member that is no tar has nothing in it.

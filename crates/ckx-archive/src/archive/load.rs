@@ -1,22 +1,23 @@
 //! Parts of members that went by, read once more.
 
+use std::io::Write;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::Error;
 use crate::archive::content::Window;
-use crate::archive::stream::{Interest, Interests, Kept};
+use crate::archive::interest::{Interest, Interests, Kept};
 use crate::archive::{Archive, Member, Options, Piece};
-use crate::tarball::{EntryKind, Step, TarMember};
+use crate::tarball::{Step, TarMember};
 
 /// From where an archive can be opened again.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// The path of its source, unless that is a pipe.
     Path,
-    /// Bytes.
-    Bytes(Bytes),
+    /// Bytes, and which image in them.
+    Bytes(Bytes, Option<String>),
     /// It came once.
     Gone,
 }
@@ -26,10 +27,13 @@ impl Archive {
     ///
     /// # Errors
     /// As [`Archive::open`]; [`Error::ReadOnce`] for standard input and other pipes.
-    pub fn again(&self, interests: &mut dyn Interests, options: Options) -> Result<Self, Error> {
+    pub fn again(&self, interests: &mut dyn Interests, mut options: Options) -> Result<Self, Error> {
         let path: &Path = &self.source.path;
         match &self.origin {
-            Origin::Bytes(data) => Self::from_bytes(path, data.clone(), interests, options),
+            Origin::Bytes(data, image) => {
+                options.image = options.image.or_else(|| image.clone());
+                Self::from_bytes(path, data.clone(), interests, options)
+            }
             Origin::Path => Self::open(path, interests, options),
             Origin::Gone => Err(Error::ReadOnce { path: path.into() }),
         }
@@ -52,56 +56,93 @@ impl Archive {
             let reason = format!("{len} bytes of a source that is not mapped are above the limit of {limit}");
             return Err(self.lacks(member, &reason));
         }
+        let mut data = Vec::new();
         let window = Window { offset: window.offset, len };
-        let mut part = Part { name: &member.name, before: self.before(member), window, data: Vec::new() };
-        if len > 0 {
-            self.again(&mut part, Options::default())?;
+        self.visit_again(member, window, &mut |bytes| {
+            data.extend_from_slice(bytes);
+            Step::Next
+        })?;
+        if data.len() as u64 == len {
+            return Ok(data.into());
         }
-        if part.data.len() as u64 == len {
-            return Ok(part.data.into());
-        }
-        let have = window.offset + part.data.len() as u64;
+        let have = window.offset + data.len() as u64;
         Err(self.lacks(member, &format!("{have} of {} bytes are there", member.size_bytes)))
     }
 
-    /// Files of the same name before this one.
-    fn before(&self, member: &Member) -> usize {
-        let same =
-            || self.members.iter().filter(|other| other.kind == EntryKind::File && other.name == member.name);
-        let at = same().position(|other| std::ptr::eq(other, member));
-        // A member that was copied out of the archive is the one that counts.
-        at.unwrap_or_else(|| same().count().saturating_sub(1))
+    /// Writes the content of a member to `out`, whatever its size, in little memory. What a streamed
+    /// source did not keep is read in another pass. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// As [`Archive::read`] and [`Archive::again`], after what is there was written. Errors of `out`
+    /// have the step `write`.
+    pub fn write_to(&self, member: &Member, out: &mut dyn Write) -> Result<u64, Error> {
+        let failed = |source| Error::io("write", "-", source);
+        let all = Window { offset: 0, len: member.size_bytes };
+        if let Piece::Bytes(bytes) = self.read_at(member, all)? {
+            out.write_all(&bytes).map_err(failed)?;
+            return self.read(member).map(|bytes| bytes.len() as u64);
+        }
+        let (mut written, mut broken) = (0, None);
+        self.visit_again(member, all, &mut |bytes| match out.write_all(bytes) {
+            Ok(()) => {
+                written += bytes.len() as u64;
+                Step::Next
+            }
+            Err(error) => {
+                broken = Some(error);
+                Step::Stop
+            }
+        })?;
+        match broken {
+            Some(error) => Err(failed(error)),
+            None if written < member.size_bytes => {
+                Err(self.lacks(member, &format!("{written} of {} bytes are there", member.size_bytes)))
+            }
+            None => Ok(written),
+        }
+    }
+
+    /// Shows part of a member to `visit`, in another pass over a streamed source.
+    fn visit_again(
+        &self,
+        member: &Member,
+        window: Window,
+        visit: &mut dyn FnMut(&[u8]) -> Step,
+    ) -> Result<(), Error> {
+        if window.len == 0 {
+            return Ok(());
+        }
+        let mut part = Part { member, asked: 0, window, visit, is_done: false };
+        let again = self.again(&mut part, Options::default());
+        // An image whose index was not reached has no name, but the part is there.
+        if part.is_done { Ok(()) } else { again.map(drop) }
     }
 }
 
-/// Takes part of one file, and ends the reading there.
+/// Shows part of one file, and ends the reading there.
 struct Part<'a> {
-    name: &'a [u8],
-    /// Files of this name that come before.
-    before: usize,
+    member: &'a Member,
+    /// Files that it was asked about.
+    asked: u64,
     window: Window,
-    data: Vec<u8>,
+    visit: &'a mut dyn FnMut(&[u8]) -> Step,
+    is_done: bool,
 }
 
 impl Interests for Part<'_> {
     fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
-        if *member.name != *self.name {
-            return Interest::Skip;
-        }
-        match self.before.checked_sub(1) {
-            Some(before) => {
-                self.before = before;
-                Interest::Skip
-            }
-            None => Interest::Visit(Vec::new()),
-        }
+        let is_it = self.asked == self.member.order && member.name.ends_with(&self.member.name);
+        self.asked += 1;
+        if is_it { Interest::Visit(Vec::new()) } else { Interest::Skip }
     }
 
     fn visit(&mut self, _: &TarMember, offset: u64, chunk: &[u8]) -> Step {
-        let end = self.window.offset + self.window.len;
-        let inside = |at: u64| at.clamp(offset, offset + chunk.len() as u64) - offset;
-        let (start, stop) = (inside(self.window.offset) as usize, inside(end) as usize);
-        self.data.extend_from_slice(chunk.get(start..stop).unwrap_or_default());
-        if offset + chunk.len() as u64 >= end { Step::Stop } else { Step::Next }
+        let end = self.window.offset.saturating_add(self.window.len);
+        let chunk_end = offset + chunk.len() as u64;
+        let inside = |at: u64| (at.clamp(offset, chunk_end) - offset) as usize;
+        let bytes = chunk.get(inside(self.window.offset)..inside(end)).unwrap_or_default();
+        let step = if bytes.is_empty() { Step::Next } else { (self.visit)(bytes) };
+        self.is_done = chunk_end >= end || step == Step::Stop;
+        if self.is_done { Step::Stop } else { Step::Next }
     }
 }

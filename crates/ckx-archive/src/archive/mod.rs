@@ -1,11 +1,15 @@
 //! One source, whatever form it has: its members by name, with their content.
 
+mod blob;
 mod content;
 mod copy;
+mod interest;
 mod load;
+mod oci;
 mod open;
 mod pass;
 mod reading;
+mod spelling;
 mod stream;
 mod walk;
 
@@ -16,8 +20,9 @@ use bytes::Bytes;
 
 pub use content::{Absent, Piece, Window};
 pub use copy::{Copied, copy};
+pub use interest::{Interest, Interests, KeepAll, Kept};
+pub use oci::{Annotations, OciImage, OciLayer};
 pub use open::{Options, STDIN};
-pub use stream::{Interest, Interests, KeepAll, Kept};
 
 use crate::Compression;
 use crate::tarball::{EntryKind, TarMember};
@@ -36,6 +41,7 @@ pub struct Archive {
     by_name: HashMap<Box<[u8]>, usize>,
     faults: Vec<Fault>,
     origin: Origin,
+    image: Option<Box<OciImage>>,
 }
 
 /// What was opened, and how it is read.
@@ -109,6 +115,8 @@ pub struct Member {
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub mtime_s: u64,
+    /// Number of the question to [`Interests`] that it was; 0 for what is mapped.
+    order: u64,
     content: Content,
 }
 
@@ -124,6 +132,7 @@ impl Member {
             uid: head.uid,
             gid: head.gid,
             mtime_s: head.mtime_s,
+            order: 0,
             content,
         }
     }
@@ -178,7 +187,24 @@ impl Archive {
                 });
             }
         }
-        Self { source, members, by_name, faults, origin: Origin::Gone }
+        Self { source, members, by_name, faults, origin: Origin::Gone, image: None }
+    }
+
+    /// Turns what was taken for layers back into members: the tar is no OCI layout after all.
+    fn without_layers(mut self) -> Self {
+        for member in &mut self.members {
+            if matches!(member.content, Content::Layer(_))
+                && let Content::Layer(layer) = std::mem::replace(&mut member.content, Content::None)
+            {
+                member.content = layer.into_listing();
+            }
+        }
+        self
+    }
+
+    fn with_image(mut self, image: OciImage) -> Self {
+        self.image = Some(Box::new(image));
+        self
     }
 
     fn with_origin(mut self, origin: Origin) -> Self {
@@ -189,6 +215,11 @@ impl Archive {
     /// What was opened.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// The OCI image that the source is, if it is one.
+    pub fn oci(&self) -> Option<&OciImage> {
+        self.image.as_deref()
     }
 
     /// All members, in the order of the source.
@@ -218,3 +249,8 @@ const MAX_DUPLICATES_TOLD: u64 = 20;
 
 /// Bytes with the promise that they are one contiguous window.
 pub(crate) type Data = Bytes;
+
+/// A name in a directory; empty for the top.
+fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+}

@@ -10,9 +10,11 @@ use bytes::Bytes;
 
 use crate::archive::content::Content;
 use crate::archive::content::io_error;
+use crate::archive::interest::Interests;
 use crate::archive::load::Origin;
-use crate::archive::stream::{self, Interests};
-use crate::archive::{Archive, Backing, Fault, Form, Member, Source, walk};
+use crate::archive::spelling::{Spelled, spelled};
+use crate::archive::stream::Reading;
+use crate::archive::{Archive, Backing, Fault, Form, Member, Source, oci, walk};
 use crate::compress::{Sniffed, sniffed};
 use crate::progress::Counted;
 use crate::tarball::{self, EntryKind, TarMember};
@@ -26,13 +28,17 @@ pub const STDIN: &str = "-";
 pub struct Options {
     /// Bytes of content that may be kept of a source that is decoded once.
     pub budget_bytes: u64,
+    /// Tag, name or digest of the image in an OCI layout that has several.
+    pub image: Option<String>,
+    /// Whether digests of the layers of an OCI image are checked. Their sizes always are.
+    pub verify: bool,
     /// Counts how far the reading has come, for whoever shows it.
     pub progress: Option<Arc<Progress>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { budget_bytes: 64 << 20, progress: None }
+        Self { budget_bytes: 64 << 20, image: None, verify: false, progress: None }
     }
 }
 
@@ -40,31 +46,51 @@ impl Default for Options {
 const HEAD: usize = 512;
 
 impl Archive {
-    /// Opens a source by its content. Of a source that has to be decoded, what `interests` asks for
-    /// is kept; of one that can be mapped everything is there.
+    /// Opens a source by its content: a tar in any compression, a directory, an OCI layout in either.
+    /// `path` may be `-` for standard input, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`. Of what has
+    /// to be decoded, that is kept which `interests` asks for; of what can be mapped, everything is
+    /// there.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be opened, [`Error::NotACheckpoint`] when its content is no tar.
-    pub fn open(path: &Path, interests: &mut dyn Interests, options: Options) -> Result<Self, Error> {
+    /// [`Error::Io`] when it cannot be opened, [`Error::NotACheckpoint`] when its content is no tar,
+    /// [`Error::Oci`] when it is an OCI layout without the image that is meant.
+    pub fn open(path: &Path, interests: &mut dyn Interests, mut options: Options) -> Result<Self, Error> {
         if path.as_os_str() == STDIN {
             return Self::from_stream(path, io::stdin().lock(), interests, options);
         }
-        let metadata = path.metadata().map_err(|source| io_error("open", path, source))?;
+        let Spelled { path: place, form, image } = spelled(path);
+        options.image = image.or(options.image);
+        let metadata = place.metadata().map_err(|source| io_error("open", &place, source))?;
+        let mut archive = if metadata.is_dir() {
+            match oci::is_layout(&place) {
+                true => oci::open_directory(&place, interests, &options)?,
+                false => walk::open(&place)?,
+            }
+        } else if metadata.file_type().is_fifo() {
+            let file = File::open(&place).map_err(|source| io_error("open", &place, source))?;
+            Self::from_stream(&place, file, interests, options)?
+        } else {
+            Self::from_bytes(&place, open_file(&place)?, interests, options)?.with_origin(Origin::Path)
+        };
         if metadata.is_dir() {
-            return walk::open(path, interests, options);
+            archive.origin = Origin::Path;
         }
-        if metadata.file_type().is_fifo() {
-            let file = File::open(path).map_err(|source| io_error("open", path, source))?;
-            return Self::from_stream(path, file, interests, options);
+        match form {
+            Some(form) if form != archive.source.form => {
+                let (wanted, actual) = (form.name(), archive.source.form.name());
+                Err(Error::Oci { path: place, reason: format!("it is no {wanted} but a {actual}") })
+            }
+            _ => {
+                archive.source.path = path.into();
+                Ok(archive)
+            }
         }
-        let archive = Self::from_bytes(path, open_file(path)?, interests, options)?;
-        Ok(archive.with_origin(Origin::Path))
     }
 
     /// Reads a source out of bytes, mapped or in memory. `path` is its name in messages.
     ///
     /// # Errors
-    /// [`Error::NotACheckpoint`] when it is no tar.
+    /// [`Error::NotACheckpoint`] when it is no tar; [`Error::Oci`] as [`Archive::open`].
     pub fn from_bytes(
         path: &Path,
         data: Bytes,
@@ -72,32 +98,26 @@ impl Archive {
         options: Options,
     ) -> Result<Self, Error> {
         let compression = Compression::of(&data);
-        let size_bytes = data.len() as u64;
-        if compression == Compression::None {
-            check_tar(path, &data, compression)?;
-            let source = Source {
-                path: path.into(),
-                form: Form::Tar,
-                compression,
-                backing: Backing::Mapped,
-                size_bytes,
-            };
-            let (members, faults) = indexed(&data);
-            return Ok(Self::new(source, members, faults).with_origin(Origin::Bytes(data)));
-        }
-        if let Some(progress) = &options.progress {
-            progress.expect(size_bytes);
-        }
-        let input = Counted::new(data.as_ref(), options.progress.clone());
-        let decoded = compression.decode(input).map_err(|source| io_error("decode", path, source))?;
         let source = Source {
             path: path.into(),
             form: Form::Tar,
             compression,
-            backing: Backing::Streamed,
-            size_bytes,
+            backing: Backing::Mapped,
+            size_bytes: data.len() as u64,
         };
-        Ok(Self::decoded(source, decoded, interests, options)?.with_origin(Origin::Bytes(data.clone())))
+        let origin = Origin::Bytes(data.clone(), options.image.clone());
+        if compression == Compression::None {
+            check_tar(path, &data, compression)?;
+            let (members, faults) = indexed(&data);
+            let outer = Self::new(source, members, faults);
+            return Ok(oci::open_tar(outer, interests, &options)?.with_origin(origin));
+        }
+        if let Some(progress) = &options.progress {
+            progress.expect(source.size_bytes);
+        }
+        let input = Counted::new(data.as_ref(), options.progress.clone());
+        let decoded = compression.decode(input).map_err(|source| io_error("decode", path, source))?;
+        Ok(Self::decoded(source, decoded, interests, &options)?.with_origin(origin))
     }
 
     /// Reads a source from a stream, to its end.
@@ -120,7 +140,7 @@ impl Archive {
             backing: Backing::Streamed,
             size_bytes: 0,
         };
-        let mut archive = Self::decoded(source, reader, interests, options)?;
+        let mut archive = Self::decoded(source, reader, interests, &options)?;
         // What stands behind the end mark was not asked for by the tar reader; a writer at the other
         // end of a pipe would be killed by it.
         let _ = io::copy(&mut counted, &mut io::sink());
@@ -132,7 +152,7 @@ impl Archive {
         source: Source,
         mut plain: impl Read,
         interests: &mut dyn Interests,
-        options: Options,
+        options: &Options,
     ) -> Result<Self, Error> {
         let mut head = Vec::with_capacity(HEAD);
         let read = plain.by_ref().take(HEAD as u64).read_to_end(&mut head);
@@ -140,8 +160,12 @@ impl Archive {
             return Err(io_error("decode", &source.path, error));
         }
         check_tar(&source.path, &head, source.compression)?;
-        let read = stream::read(io::Cursor::new(head).chain(plain), interests, options.budget_bytes);
-        Ok(Self::new(source, read.members, read.faults))
+        let mut reading = Reading::new(interests, options);
+        reading.tar(io::Cursor::new(head).chain(plain));
+        let Reading { past, faults, interests, .. } = reading;
+        let source = Source { backing: Backing::Streamed, ..source };
+        let opened = oci::open_tar(Self::new(source, past.members, faults), interests, options)?;
+        Ok(opened.without_layers())
     }
 }
 

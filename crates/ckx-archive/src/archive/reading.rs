@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::archive::content::Content;
+use crate::archive::interest::{Interest, Interests, Kept};
 use crate::archive::open::indexed;
-use crate::archive::stream::{self, Interest, Interests, Kept};
-use crate::archive::{Archive, Backing, Fault, Form, Member, Source};
+use crate::archive::stream::Reading;
+use crate::archive::{Archive, Backing, Fault, Form, Member, Options, Source};
 use crate::tarball::{self, TarMember};
 use crate::{Compression, Error};
 
@@ -49,8 +50,11 @@ impl Archive {
             let plain = compression
                 .decode(data.as_ref())
                 .map_err(|error| self.lacks(member, &format!("it cannot be decoded: {error}")))?;
-            let read = stream::read(plain, &mut Only(wanted), INNER_BUDGET);
-            Archive::new(source(compression, Backing::Streamed), read.members, read.faults)
+            let mut only = Only(wanted);
+            let options = Options { budget_bytes: INNER_BUDGET, ..Options::default() };
+            let mut reading = Reading::inner(&mut only, &options);
+            reading.tar(plain);
+            Archive::new(source(compression, Backing::Streamed), reading.past.members, reading.faults)
         };
         if let Some(reason) = cut {
             archive.faults.push(Fault {

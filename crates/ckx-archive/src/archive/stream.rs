@@ -1,145 +1,138 @@
 //! Members of a source that is decoded once, kept as far as a reader is interested.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
 use crate::archive::content::{Absent, Content, Listing};
+use crate::archive::interest::{Interest, Interests, Kept};
+use crate::archive::oci::digest_of;
 use crate::archive::pass::{Pass, end_of};
-use crate::archive::{Fault, Member, Window};
+use crate::archive::{Fault, Member, Options};
 use crate::compress::sniffed;
 use crate::tarball::{EntryKind, Step, TarFault, TarMember, stream};
 
-/// What a reader wants of a member that goes by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Interest {
-    /// Its content.
-    Keep,
-    /// Parts of its content, sorted and without overlaps.
-    Windows(Vec<Window>),
-    /// Its content goes to [`Interests::visit`] chunk by chunk, however large it is. These parts of it
-    /// are kept besides; mostly there are none.
-    Visit(Vec<Window>),
-    /// Its members: it is a tar itself, maybe compressed. Kept whole if it is small.
-    List,
-    /// Nothing but its header.
-    Skip,
-}
-
-/// Decides what is kept of a streamed source. Asked once for each file, in the order of the source.
-///
-/// Whoever has to see all bytes of large members (to search, hash or copy page data) answers
-/// [`Interest::Visit`] and gets them in [`Interests::visit`] while the source goes by. Nothing of this
-/// happens for a source that is mapped: there [`Archive::read`](crate::Archive::read) gives everything,
-/// at any time.
-pub trait Interests {
-    /// What to do with a file, knowing the members before it. What is needed of those during visits
-    /// (a page map) is taken from `kept` here: cloning its bytes is free.
-    fn of(&mut self, member: &TarMember, kept: &Kept<'_>) -> Interest;
-
-    /// Gets a chunk of a file for which [`Interests::of`] said [`Interest::Visit`]. Chunks come in
-    /// order and without gaps, holes of sparse files as zeros, in sizes that mean nothing; `offset` is
-    /// that of the first byte in the file. Files end with the next call of [`Interests::of`]; one that
-    /// the source breaks off is cut off, its [`Fault`](crate::archive::Fault) says so.
-    ///
-    /// [`Step::Stop`] ends the reading of the source, without a fault: the answer is found, or an
-    /// output cannot be written.
-    fn visit(&mut self, member: &TarMember, offset: u64, chunk: &[u8]) -> Step {
-        let _ = (member, offset, chunk);
-        Step::Next
-    }
-}
-
-/// Keeps everything, as far as the memory allowed goes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct KeepAll;
-
-impl Interests for KeepAll {
-    fn of(&mut self, _: &TarMember, _: &Kept<'_>) -> Interest {
-        Interest::Keep
-    }
-}
-
-/// The members before the one in question.
-#[derive(Debug)]
-pub struct Kept<'a>(&'a [Member]);
-
-impl Kept<'_> {
-    /// Content of a member that was kept whole.
-    pub fn get(&self, name: &[u8]) -> Option<&Bytes> {
-        self.0.iter().rev().find(|member| *member.name == *name).and_then(|member| match &member.content {
-            Content::Whole(data) => Some(data),
-            _ => None,
-        })
-    }
-
-    /// Members so far.
-    pub fn members(&self) -> &[Member] {
-        self.0
-    }
-}
-
 /// Inner tars up to this size are kept whole, so that files in them can be shown.
 const KEEP_INNER_BELOW: u64 = 4 << 20;
-
-/// What reading a stream gave.
-pub(super) struct Streamed {
-    pub members: Vec<Member>,
-    pub faults: Vec<Fault>,
-}
 
 /// Bytes behind the end mark of a tar that are read: enough for the padding that tar writers add. The
 /// checksum of a compressed source comes behind them.
 const TRAILER: u64 = 1 << 20;
 
-/// Reads a tar from a stream, once, with at most `budget` bytes of content kept.
-pub(super) fn read(mut input: impl Read, interests: &mut dyn Interests, budget: u64) -> Streamed {
-    let mut reading = Reading { left: budget, pass: Pass::new(), faults: Vec::new() };
-    let mut members = Vec::new();
-    let mut last = Step::Next;
-    let result = stream(&mut input, |head, content| {
-        if head.kind != EntryKind::File {
-            members.push(Member::new(head, Content::None));
-            return Ok::<_, std::convert::Infallible>(Step::Next);
+/// Bytes of documents of an OCI image that are kept, beside the budget.
+const DOCUMENTS: u64 = 32 << 20;
+
+/// Reading of tars from streams, once: one after the other, with one budget.
+pub(super) struct Reading<'i> {
+    pub interests: &'i mut dyn Interests,
+    /// Bytes that may still be kept.
+    pub left: u64,
+    /// Bytes of documents of an image that may still be kept: nobody could ask for them beforehand.
+    pub documents_left: u64,
+    /// Whether digests are computed of blobs that go by.
+    pub verify: bool,
+    pub pass: Pass,
+    pub past: Past,
+    pub faults: Vec<Fault>,
+    /// Files that the interests were asked about.
+    pub asked: u64,
+    /// Members of layers that went by inside a tar of blobs; `None` inside such a layer.
+    pub layers: Option<Past>,
+    pub streamed: bool,
+    pub stopped: bool,
+}
+
+/// The members so far.
+#[derive(Default)]
+pub(super) struct Past {
+    pub members: Vec<Member>,
+    /// Those that were kept whole, by name.
+    whole: HashMap<Box<[u8]>, usize>,
+}
+
+impl Past {
+    pub fn push(&mut self, member: Member) {
+        if matches!(member.content, Content::Whole(_)) {
+            self.whole.insert(member.name.clone(), self.members.len());
         }
-        let interest = interests.of(head, &Kept(&members));
-        let (content, step) = reading.take(head, content, interest, interests);
-        members.push(Member::new(head, content));
-        last = step;
-        Ok(step)
-    });
-    let mut faults = reading.faults;
-    let mut broken = |reason, offset_bytes| {
-        faults.push(Fault { member: Box::default(), code: "broken-archive", reason, offset_bytes });
-    };
-    match result {
-        Ok(Err(TarFault { offset, reason })) => broken(reason, Some(offset)),
-        _ if last == Step::Stop => {}
-        _ => {
-            if let Err(error) = io::copy(&mut input.take(TRAILER), &mut io::sink()) {
-                broken(format!("behind the last member: {error}"), None);
-            }
+        self.members.push(member);
+    }
+}
+
+impl<'i> Reading<'i> {
+    pub fn new(interests: &'i mut dyn Interests, options: &Options) -> Self {
+        Self {
+            interests,
+            left: options.budget_bytes,
+            documents_left: DOCUMENTS,
+            verify: options.verify,
+            pass: Pass::new(),
+            past: Past::default(),
+            faults: Vec::new(),
+            asked: 0,
+            layers: Some(Past::default()),
+            streamed: false,
+            stopped: false,
         }
     }
-    Streamed { members, faults }
-}
 
-/// The state of reading a source.
-struct Reading {
-    /// Bytes that may still be kept.
-    left: u64,
-    pass: Pass,
-    faults: Vec<Fault>,
-}
+    /// For a tar that is no source itself: what looks like an OCI image in it is none.
+    pub fn inner(interests: &'i mut dyn Interests, options: &Options) -> Self {
+        Self { layers: None, ..Self::new(interests, options) }
+    }
 
-impl Reading {
-    fn take(
-        &mut self,
-        head: &TarMember,
-        content: &mut dyn Read,
-        interest: Interest,
-        interests: &mut dyn Interests,
-    ) -> (Content, Step) {
+    /// Reads a tar; returns where its members begin.
+    pub fn tar(&mut self, mut input: impl Read) -> usize {
+        self.streamed = true;
+        let first = self.past.members.len();
+        if self.stopped {
+            return first;
+        }
+        let result = stream(&mut input, |head, content| {
+            let step = self.member(head, content);
+            self.stopped = step == Step::Stop;
+            Ok::<_, std::convert::Infallible>(step)
+        });
+        match result {
+            Ok(Err(TarFault { offset, reason })) => self.broken(reason, Some(offset)),
+            _ if self.stopped => {}
+            _ => {
+                if let Err(error) = io::copy(&mut input.take(TRAILER), &mut io::sink()) {
+                    self.broken(format!("behind the last member: {error}"), None);
+                }
+            }
+        }
+        first
+    }
+
+    fn broken(&mut self, reason: String, offset_bytes: Option<u64>) {
+        self.faults.push(Fault { member: Box::default(), code: "broken-archive", reason, offset_bytes });
+    }
+
+    fn member(&mut self, head: &TarMember, content: &mut dyn Read) -> Step {
+        if head.kind != EntryKind::File {
+            self.past.push(Member::new(head, Content::None));
+            return Step::Next;
+        }
+        let order = self.asked;
+        let (content, step) = if self.is_document(head) {
+            (self.document(head, content), Step::Next)
+        } else if self.layers.is_some() && digest_of(&head.name).is_some() {
+            self.blob(head, content)
+        } else {
+            self.asked += 1;
+            let interest =
+                self.interests.of(head, &Kept { members: &self.past.members, whole: &self.past.whole });
+            self.take(head, content, interest)
+        };
+        let mut member = Member::new(head, content);
+        member.order = order;
+        self.past.push(member);
+        step
+    }
+
+    pub fn take(&mut self, head: &TarMember, content: &mut dyn Read, interest: Interest) -> (Content, Step) {
         let content = match interest {
             Interest::Skip => Content::Absent(Absent::NotKept),
             Interest::List if head.size_bytes > KEEP_INNER_BELOW => list(content),
@@ -151,7 +144,7 @@ impl Reading {
                 Content::Windows(passed.kept)
             }
             Interest::Visit(windows) => {
-                let visit = &mut |offset, chunk: &[u8]| interests.visit(head, offset, chunk);
+                let visit = &mut |offset, chunk: &[u8]| self.interests.visit(head, offset, chunk);
                 let passed = self.pass.run(content, head.size_bytes, windows, &mut self.left, visit);
                 self.note_cut(head, passed.bytes, passed.broken.as_ref());
                 return (Content::Windows(passed.kept), passed.step);
@@ -160,7 +153,7 @@ impl Reading {
         (content, Step::Next)
     }
 
-    fn keep(&mut self, head: &TarMember, content: &mut dyn Read) -> Content {
+    pub fn keep(&mut self, head: &TarMember, content: &mut dyn Read) -> Content {
         if head.size_bytes > self.left {
             return Content::Absent(Absent::OverBudget);
         }

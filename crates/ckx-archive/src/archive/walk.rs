@@ -1,15 +1,12 @@
 //! Directories: what lies in them, with names from the top.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::archive::content::{Content, io_error};
-use crate::archive::open::Options;
-use crate::archive::stream::Interests;
-use crate::archive::{Archive, Backing, Fault, Form, Member, Source};
+use crate::archive::{Archive, Backing, Fault, Form, Member, Source, joined};
 use crate::tarball::EntryKind;
 use crate::{Compression, Error};
 
@@ -17,7 +14,7 @@ use crate::{Compression, Error};
 const MAX_DEPTH: usize = 64;
 
 /// Opens a directory. Links are told and not followed.
-pub(super) fn open(path: &Path, _: &mut dyn Interests, _: Options) -> Result<Archive, Error> {
+pub(super) fn open(path: &Path) -> Result<Archive, Error> {
     let mut found = Walk::default();
     found.directory(path, b"", 0)?;
     found.members.sort_by(|a, b| a.name.cmp(&b.name));
@@ -58,7 +55,7 @@ impl Walk {
     }
 
     fn entry(&mut self, entry: &fs::DirEntry, parent: &[u8], depth: usize) -> Result<(), Error> {
-        let name = joined(parent, &entry.file_name());
+        let name = joined(parent, entry.file_name().as_bytes());
         let metadata = match entry.metadata() {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -88,6 +85,7 @@ impl Walk {
             uid: metadata.uid().into(),
             gid: metadata.gid().into(),
             mtime_s: u64::try_from(metadata.mtime()).unwrap_or(0),
+            order: 0,
             content: if is_file { Content::File(path.clone()) } else { Content::None },
         });
         if kind == EntryKind::Directory && depth < MAX_DEPTH {
@@ -104,8 +102,4 @@ impl Walk {
 fn link(kind: EntryKind, path: &PathBuf) -> Option<Box<[u8]>> {
     let target = (kind == EntryKind::Symlink).then(|| fs::read_link(path).ok()).flatten()?;
     Some(target.as_os_str().as_bytes().into())
-}
-
-fn joined(parent: &[u8], name: &OsStr) -> Vec<u8> {
-    if parent.is_empty() { name.as_bytes().to_vec() } else { [parent, b"/", name.as_bytes()].concat() }
 }

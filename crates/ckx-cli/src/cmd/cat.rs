@@ -5,9 +5,9 @@ use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use ckx_archive::archive::{Copied, KeepAll, copy};
-use ckx_archive::tarball::normal_name;
-use ckx_archive::{Archive, Options};
+use ckx_archive::archive::{Copied, copy};
+use ckx_archive::tarball::{TarMember, normal_name};
+use ckx_archive::{Archive, Interest, Interests, Kept, Options};
 use ckx_core::Name;
 
 use crate::error::{CliError, Outcome};
@@ -56,25 +56,41 @@ fn content(args: &Args, name: &[u8], out: &mut dyn std::io::Write) -> Result<Out
             ));
             return Err(error.hinted("`ckx ls` lists the members"));
         }
-        Copied::Mapped => {}
+        Copied::Opened => {}
     }
-    let archive = Archive::open(&args.source, &mut KeepAll, Options::default())?;
+    let archive = Archive::open(&args.source, &mut Holders(name), Options::default())?;
     // The member of this very name comes before what it may hold.
-    let (bytes, cut) = match archive.get(name) {
-        Some(member) => archive.read_partial(member)?,
-        None => match place(&archive, name) {
-            Place::Inner(member, rest) => {
-                let inner = archive.inner(member, Some(rest))?;
-                let file = inner.get(rest).ok_or_else(|| missing(&inner, rest))?;
-                inner.read_partial(file)?
-            }
-            _ => return Err(missing(&archive, name)),
-        },
-    };
-    out.write_all(&bytes).map_err(|error| CliError::writing("standard output", &error))?;
-    match cut {
-        None => Ok(Outcome::Done),
-        Some(reason) => Err(CliError::new(format!("{}: {reason}", Name::from(name))).partial()),
+    if let Some(member) = archive.get(name) {
+        return written(archive.write_to(member, out));
+    }
+    match place(&archive, name) {
+        Place::Inner(member, rest) => {
+            let inner = archive.inner(member, Some(rest))?;
+            let file = inner.get(rest).ok_or_else(|| missing(&inner, rest))?;
+            written(inner.write_to(file, out))
+        }
+        _ => Err(missing(&archive, name)),
+    }
+}
+
+/// A member that is cut off was written as far as it goes.
+fn written(result: Result<u64, ckx_archive::Error>) -> Result<Outcome, CliError> {
+    match result {
+        Ok(_) => Ok(Outcome::Done),
+        Err(error @ ckx_archive::Error::Member { .. }) => Err(CliError::from(error).partial()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps members that may be tars with the one that is asked for in them.
+struct Holders<'a>(&'a [u8]);
+
+impl Interests for Holders<'_> {
+    fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
+        match self.0.strip_prefix(&*member.name) {
+            Some([b'/', ..]) => Interest::Keep,
+            _ => Interest::Skip,
+        }
     }
 }
 

@@ -9,11 +9,13 @@ mod images;
 pub mod inspect;
 mod interest;
 mod issue;
+mod kernel;
 mod load;
 pub mod memory;
 pub mod model;
 mod name;
 pub mod outline;
+mod secret;
 
 pub use address::Address;
 pub use checkpoint::{Checkpoint, Options};

@@ -82,6 +82,17 @@ impl<'a> Loader<'a> {
     /// The first record of an image that ought to be there and to have one.
     pub fn first<M: Record>(&mut self, name: &str) -> Result<M, Gap> {
         let records = self.records(name)?;
+        self.only(name, records)
+    }
+
+    /// As [`Loader::first`]; `order` becomes the byte order of the image, if it is one.
+    pub fn first_ordered<M: Record>(&mut self, name: &str, order: &mut ByteOrder) -> Result<M, Gap> {
+        let records = self.records(name)?;
+        *order = records.order;
+        self.only(name, records)
+    }
+
+    fn only<M>(&mut self, name: &str, records: Records<M>) -> Result<M, Gap> {
         if records.whole && records.entries.is_empty() {
             self.tell(Issue::new(name, "no-record", "the image has no record"));
         }

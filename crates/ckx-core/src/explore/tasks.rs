@@ -72,6 +72,20 @@ impl Serialize for TaskState {
     }
 }
 
+impl schemars::JsonSchema for TaskState {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TaskState".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "integer"] })
+    }
+}
+
 impl Task {
     /// Reads all tasks, in the order of the tree's image.
     pub(super) fn read_all(loader: &mut Loader<'_>) -> Vec<Self> {

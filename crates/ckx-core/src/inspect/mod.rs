@@ -4,7 +4,15 @@
 //! as an [`Outline`]. Adding one is adding its file and its row; the command line, the JSON document,
 //! its schema and the browser take it from the row.
 
+pub mod auxv;
+pub mod credentials;
+pub mod environment;
 pub mod images;
+pub mod limits;
+pub mod processes;
+pub mod signals;
+mod subject;
+pub mod timers;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -73,7 +81,6 @@ impl Section {
     }
 
     /// The same, shown also when nothing is asked for.
-    #[allow(dead_code)]
     const fn by_default(mut self) -> Self {
         self.is_default = true;
         self
@@ -81,8 +88,17 @@ impl Section {
 }
 
 /// All sections. Their order is the order on the screen.
-pub const SECTIONS: &[Section] =
-    &[Section::of::<images::Images>("images", "Image files of CRIU, by kind and size")];
+pub const SECTIONS: &[Section] = &[
+    Section::of::<processes::Processes>("processes", "Processes as a tree, with arguments and memory")
+        .by_default(),
+    Section::of::<credentials::Credentials>("credentials", "Users, groups, capabilities, security labels"),
+    Section::of::<environment::Environment>("environment", "Environment variables, by process"),
+    Section::of::<auxv::Auxv>("auxv", "Auxiliary vectors, by process"),
+    Section::of::<signals::SignalsReport>("signals", "Signal handlers, pending and blocked signals"),
+    Section::of::<timers::Timers>("timers", "Interval and POSIX timers, by process"),
+    Section::of::<limits::Limits>("limits", "Resource limits, by process"),
+    Section::of::<images::Images>("images", "Image files of CRIU, by kind and size"),
+];
 
 /// The section with this name.
 pub fn section(name: &str) -> Option<&'static Section> {

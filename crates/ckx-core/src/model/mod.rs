@@ -1,5 +1,6 @@
 //! The typed model: what the images say together.
 
+pub mod arguments;
 pub mod files;
 pub mod process;
 

@@ -6,3 +6,5 @@
 #![allow(clippy::print_stdout)]
 
 mod corpus;
+mod processes;
+mod synthetic;

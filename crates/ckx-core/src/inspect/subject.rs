@@ -1,0 +1,40 @@
+//! The process that a part of a section is about.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::Process;
+use crate::outline::Cell;
+use crate::{Checkpoint, Name};
+
+/// A process, as far as a heading needs it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Subject {
+    /// Process id inside the dumped pid namespace.
+    pub pid: u32,
+    /// Name of its leading thread; `None` when its core cannot be read.
+    pub comm: Option<Name>,
+}
+
+impl From<&Process> for Subject {
+    fn from(process: &Process) -> Self {
+        Self { pid: process.pid, comm: process.comm() }
+    }
+}
+
+impl Subject {
+    /// The line that its part begins with.
+    pub(crate) fn line(&self) -> Vec<Cell> {
+        vec![Cell::from(self.pid), Cell::or_dash(self.comm.as_ref())]
+    }
+}
+
+/// The processes that the reader wants to know of.
+pub(crate) fn wanted(checkpoint: &Checkpoint) -> impl Iterator<Item = &Process> {
+    checkpoint.processes().list.iter().filter(|process| checkpoint.wants(process.pid))
+}
+
+/// Those of them that live: a zombie has no memory, no handlers, no timers.
+pub(crate) fn living(checkpoint: &Checkpoint) -> impl Iterator<Item = &Process> {
+    wanted(checkpoint).filter(|process| !process.is_zombie())
+}

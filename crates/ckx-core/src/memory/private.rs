@@ -96,7 +96,10 @@ fn place(
     let unreadable = |reason: String| Absence::Unreadable(reason);
     let name = format!("pagemap-{pid}.img");
     let member = checkpoint.archive().get(&joined(directory, name.as_bytes()));
-    let member = member.ok_or_else(|| unreadable(format!("{name} is missing")))?;
+    let member = member.ok_or_else(|| match directory == checkpoint.images_directory() {
+        true => unreadable(format!("{name} is missing")),
+        false => Absence::ParentMissing,
+    })?;
     let (data, _) =
         checkpoint.archive().read_partial(member).map_err(|error| unreadable(error.to_string()))?;
     let image = Image::parse(name.as_bytes(), &data).map_err(|error| unreadable(error.to_string()))?;

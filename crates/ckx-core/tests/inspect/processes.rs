@@ -55,7 +55,10 @@ fn archives_of_the_corpus() {
             let mut expected = expected.clone();
             expected.as_object_mut().expect("an object").remove("fds");
             assert_eq!(as_truth(process), expected, "{name}");
-            assert!(process.cmdline.is_some(), "{name}: {:?}", process.cmdline_absent);
+            // The previous dump of this one is another archive.
+            let absent = (name == "nginx-incr.tar")
+                .then_some("the page is in a previous dump that is not in the source");
+            assert_eq!(process.cmdline_absent.as_deref(), absent, "{name}");
             compared += 1;
         }
     }

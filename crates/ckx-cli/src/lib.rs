@@ -16,6 +16,7 @@ mod error;
 mod inputs;
 mod members;
 mod output;
+mod progress;
 mod render;
 mod ui;
 

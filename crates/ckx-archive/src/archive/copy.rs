@@ -5,11 +5,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use crate::archive::Options;
 use crate::archive::STDIN;
 use crate::archive::content::io_error;
 use crate::archive::oci::digest_of;
 use crate::archive::spelling::spelled;
 use crate::compress::{Sniffed, sniffed};
+use crate::progress::Counted;
 use crate::tarball::{EntryKind, Step, TarMember, stream};
 use crate::{Compression, Error, open_file};
 
@@ -26,15 +28,18 @@ pub enum Copied {
 }
 
 /// Copies a member of a compressed tar, or of a tar on standard input, to `out`. `name` is the name of
-/// a member, or of a file in a member that is itself a tar (`rootfs-diff.tar/etc/passwd`).
+/// a member, or of a file in a member that is itself a tar (`rootfs-diff.tar/etc/passwd`). The reading
+/// ends there: of several members with one name it is the first that is copied.
 ///
 /// # Errors
-/// [`Error::Io`] when the source cannot be read; what came before was written. Errors of `out` have the
-/// step `write`.
-pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write) -> Result<Copied, Error> {
+/// [`Error::Io`] when the source cannot be read, [`Error::Member`] when it ends inside the member;
+/// what came before was written. Errors of `out` have the step `write`.
+pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write, options: &Options) -> Result<Copied, Error> {
     let fail = |source| io_error("read", path, source);
+    let progress = || options.progress.clone();
     if path.as_os_str() == STDIN {
-        return from(path, sniffed(io::stdin().lock()).map_err(fail)?, name, out);
+        let input = Counted::new(io::stdin().lock(), progress());
+        return from(path, sniffed(input).map_err(fail)?, name, out);
     }
     if spelled(path).form.is_some() {
         return Ok(Copied::Opened);
@@ -45,13 +50,16 @@ pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write) -> Result<Copied, Err
     }
     if metadata.file_type().is_fifo() {
         let file = File::open(path).map_err(|source| io_error("open", path, source))?;
-        return from(path, sniffed(file).map_err(fail)?, name, out);
+        return from(path, sniffed(Counted::new(file, progress())).map_err(fail)?, name, out);
     }
     let data = open_file(path)?;
     if Compression::of(&data) == Compression::None {
         return Ok(Copied::Opened);
     }
-    from(path, sniffed(data.as_ref()).map_err(fail)?, name, out)
+    if let Some(progress) = &options.progress {
+        progress.expect(data.len() as u64);
+    }
+    from(path, sniffed(Counted::new(data.as_ref(), progress())).map_err(fail)?, name, out)
 }
 
 fn from(path: &Path, plain: Sniffed<'_>, name: &[u8], out: &mut dyn Write) -> Result<Copied, Error> {
@@ -77,7 +85,7 @@ fn visit(
         return Ok(Copied::Missing);
     }
     if *member.name == *name {
-        return bytes(path, content, out);
+        return bytes(path, member, content, out);
     }
     let inner = name.strip_prefix(&*member.name).and_then(|rest| rest.strip_prefix(b"/"));
     // A blob of an OCI image: the layer is the archive.
@@ -88,7 +96,7 @@ fn visit(
     // A member that is no tar has nothing in it.
     let _ = stream(plain.reader, |head, content| {
         if head.kind == EntryKind::File && *head.name == *inner {
-            copied = bytes(path, content, out)?;
+            copied = bytes(path, head, content, out)?;
             return Ok::<_, Error>(Step::Stop);
         }
         Ok(Step::Next)
@@ -96,14 +104,27 @@ fn visit(
     Ok(copied)
 }
 
-fn bytes(path: &Path, content: &mut dyn Read, out: &mut dyn Write) -> Result<Copied, Error> {
+fn bytes(
+    path: &Path,
+    member: &TarMember,
+    content: &mut dyn Read,
+    out: &mut dyn Write,
+) -> Result<Copied, Error> {
     let mut buffer = vec![0; 1 << 17];
     let mut total = 0;
+    let cut = |total: u64, reason: &str| Error::Member {
+        source_path: path.into(),
+        member: member.name.clone(),
+        reason: format!("{total} of {} bytes are there: {reason}", member.size_bytes),
+    };
     loop {
-        let read = content.read(&mut buffer).map_err(|source| io_error("read", path, source))?;
+        let read = content.read(&mut buffer).map_err(|error| cut(total, &error.to_string()))?;
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         out.write_all(bytes).map_err(|source| io_error("write", Path::new("-"), source))?;
         total += read as u64;
+    }
+    if total < member.size_bytes {
+        return Err(cut(total, "the archive ends inside the member"));
     }
     Ok(Copied::Bytes(total))
 }

@@ -12,6 +12,7 @@ use ckx_core::Name;
 
 use crate::error::{CliError, Outcome};
 use crate::members::{Place, missing, place};
+use crate::progress::watched;
 use crate::ui::Ui;
 
 /// Write the content of a member to standard output
@@ -37,15 +38,27 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let name = normal_name(args.member.as_bytes());
     if std::io::stdout().is_terminal() {
         let mut guarded = Escaping::new(&mut ui.out);
-        let outcome = content(args, &name, &mut guarded)?;
+        // No progress: it would stand in the text.
+        let outcome = content(args, &name, &mut guarded, &Options::default())?;
         guarded.end().map_err(|error| CliError::writing("standard output", &error))?;
         return Ok(outcome);
     }
-    content(args, &name, &mut ui.out)
+    watched("reading", |progress| {
+        content(args, &name, &mut ui.out, &Options { progress, ..Options::default() })
+    })
 }
 
-fn content(args: &Args, name: &[u8], out: &mut dyn std::io::Write) -> Result<Outcome, CliError> {
-    match copy(&args.source, name, out)? {
+fn content(
+    args: &Args,
+    name: &[u8],
+    out: &mut dyn std::io::Write,
+    options: &Options,
+) -> Result<Outcome, CliError> {
+    let copied = match copy(&args.source, name, out, options) {
+        Err(error @ ckx_archive::Error::Member { .. }) => return written(Err(error)),
+        other => other?,
+    };
+    match copied {
         Copied::Bytes(_) => return Ok(Outcome::Done),
         Copied::Missing => {
             // What went by can be listed only by reading it again, and standard input not even so.
@@ -58,7 +71,7 @@ fn content(args: &Args, name: &[u8], out: &mut dyn std::io::Write) -> Result<Out
         }
         Copied::Opened => {}
     }
-    let archive = Archive::open(&args.source, &mut Holders(name), Options::default())?;
+    let archive = Archive::open(&args.source, &mut Holders(name), options.clone())?;
     // The member of this very name comes before what it may hold.
     if let Some(member) = archive.get(name) {
         return written(archive.write_to(member, out));

@@ -11,6 +11,7 @@ use ckx_core::{Checkpoint, Issue, Options};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::error::{CliError, Outcome};
+use crate::progress::watched;
 use crate::render::document::{Document, SourceLine, issues};
 use crate::render::{Format, FormatArgs, text, write_value};
 use crate::ui::Ui;
@@ -62,7 +63,6 @@ fn section_parser() -> impl TypedValueParser<Value = String> {
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let sections = args.sections();
     let mut outcome = Outcome::Done;
-    ui.page(args.format.get() == Format::Text);
     let is_list = args.format.get() == Format::Json && args.sources.len() > 1;
     if is_list {
         ui.write("[\n")?;
@@ -97,12 +97,11 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 }
 
 fn one(args: &Args, path: &Path, sections: &[&'static Section], ui: &mut Ui) -> Result<Outcome, CliError> {
-    let options = Options {
-        pids: (!args.pid.is_empty()).then(|| args.pid.clone()),
-        reveal: args.reveal,
-        ..Options::default()
-    };
-    let checkpoint = Checkpoint::open(path, options)?;
+    let checkpoint = watched("reading", |progress| {
+        let archive = ckx_archive::Options { progress, ..ckx_archive::Options::default() };
+        let pids = (!args.pid.is_empty()).then(|| args.pid.clone());
+        Checkpoint::open(path, Options { pids, reveal: args.reveal, archive })
+    })?;
     if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
         return Err(no_images(&checkpoint, path));
     }
@@ -110,6 +109,7 @@ fn one(args: &Args, path: &Path, sections: &[&'static Section], ui: &mut Ui) -> 
     let reports = inspect::collect(&checkpoint, sections);
     let issues = issues(&checkpoint, &reports);
     let outcome = if issues.is_empty() { Outcome::Done } else { Outcome::Partial };
+    ui.page(args.format.get() == Format::Text);
     if args.format.get() == Format::Text {
         let text = args.text(&checkpoint, sections, &reports, &issues, ui);
         ui.write(&text)?;

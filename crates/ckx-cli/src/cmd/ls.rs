@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, Outcome};
 use crate::members::{Place, place};
+use crate::progress::watched;
 use crate::render::{Format, FormatArgs, table, write_value};
 use crate::ui::Ui;
 
@@ -77,7 +78,9 @@ pub struct Line {
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     use std::os::unix::ffi::OsStrExt;
     let path = args.path.as_ref().map(|path| normal_name(path.as_bytes())).unwrap_or_default();
-    let archive = Archive::open(&args.source, &mut Listed(&path), Options::default())?;
+    let archive = watched("reading", |progress| {
+        Archive::open(&args.source, &mut Listed(&path), Options { progress, ..Options::default() })
+    })?;
     let (lines, faults) = match place(&archive, &path) {
         Place::Members(members) => (members.into_iter().map(Line::from).collect::<Vec<_>>(), Vec::new()),
         Place::Inner(member, rest) => {

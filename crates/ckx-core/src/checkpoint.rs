@@ -8,7 +8,7 @@ use ckx_archive::tarball::EntryKind;
 use ckx_archive::{Archive, Member};
 
 use crate::interest::Wanted;
-use crate::model::{FileTable, Processes};
+use crate::model::{Contents, DescriptorTables, FileTable, Processes};
 use crate::{ImageSet, Issue};
 
 /// What a reader of a checkpoint wants of it.
@@ -31,6 +31,8 @@ pub struct Checkpoint {
     options: Options,
     processes: OnceLock<Processes>,
     files: OnceLock<FileTable>,
+    contents: OnceLock<Contents>,
+    descriptors: OnceLock<DescriptorTables>,
 }
 
 impl Checkpoint {
@@ -46,7 +48,15 @@ impl Checkpoint {
     /// A checkpoint in an archive that is open.
     pub fn from_archive(archive: Archive, options: Options) -> Self {
         let images = place_of_images(&archive);
-        Self { archive, images, options, processes: OnceLock::new(), files: OnceLock::new() }
+        Self {
+            archive,
+            images,
+            options,
+            processes: OnceLock::new(),
+            files: OnceLock::new(),
+            contents: OnceLock::new(),
+            descriptors: OnceLock::new(),
+        }
     }
 
     /// The archive.
@@ -110,6 +120,16 @@ impl Checkpoint {
     /// The open files that descriptors and mappings refer to.
     pub fn files(&self) -> &FileTable {
         self.files.get_or_init(|| FileTable::read(self))
+    }
+
+    /// What waits in open files, and what else is told of them outside of their own records.
+    pub fn contents(&self) -> &Contents {
+        self.contents.get_or_init(|| Contents::read(self))
+    }
+
+    /// The descriptor tables of the processes.
+    pub fn descriptors(&self) -> &DescriptorTables {
+        self.descriptors.get_or_init(|| DescriptorTables::read(self))
     }
 }
 

@@ -6,11 +6,14 @@
 
 pub mod auxv;
 pub mod credentials;
+pub mod descriptors;
 pub mod environment;
+mod flags;
 pub mod images;
 pub mod limits;
 pub mod processes;
 pub mod signals;
+pub mod sockets;
 mod subject;
 pub mod timers;
 
@@ -97,6 +100,8 @@ pub const SECTIONS: &[Section] = &[
     Section::of::<signals::SignalsReport>("signals", "Signal handlers, pending and blocked signals"),
     Section::of::<timers::Timers>("timers", "Interval and POSIX timers, by process"),
     Section::of::<limits::Limits>("limits", "Resource limits, by process"),
+    Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
+    Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
     Section::of::<images::Images>("images", "Image files of CRIU, by kind and size"),
 ];
 

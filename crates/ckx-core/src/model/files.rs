@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use ckx_criu::ByteOrder;
 use ckx_criu::typed::Record;
 use ckx_criu::typed::messages::{
-    FdTypes, FileEntry, InetSkEntry, MemfdInodeEntry, NetlinkSkEntry, PacketSockEntry, PipeEntry,
-    RegFileEntry, UnixSkEntry, VmaEntry,
+    BpfmapFileEntry, EventfdFileEntry, EventpollFileEntry, EventpollTfdEntry, ExtFileEntry,
+    FanotifyFileEntry, FanotifyMarkEntry, FdTypes, FifoEntry, FileEntry, InetSkEntry, InotifyFileEntry,
+    InotifyWdEntry, MemfdInodeEntry, NetlinkSkEntry, NsFileEntry, PacketSockEntry, PidfdEntry, PipeEntry,
+    RegFileEntry, SignalfdEntry, TimerfdEntry, TtyFileEntry, TunfileEntry, UnixSkEntry, VmaEntry,
 };
 
 use crate::load::{Gap, Loader};
@@ -65,33 +67,64 @@ impl FileTable {
     }
 
     fn read_old(&mut self, loader: &mut Loader<'_>) {
-        use FdTypes::{Inetsk, Netlinksk, Packetsk, Pipe, Reg, Unixsk};
-        type File = FileEntry;
-        let each = loader;
-        self.add_old(each, "reg-files.img", Reg, |file: &mut File, reg: RegFileEntry| {
-            file.id = reg.id;
-            file.reg = Some(reg);
-        });
-        self.add_old(each, "pipes.img", Pipe, |file: &mut File, pipe: PipeEntry| {
-            file.id = pipe.id;
-            file.pipe = Some(pipe);
-        });
-        self.add_old(each, "unixsk.img", Unixsk, |file: &mut File, socket: UnixSkEntry| {
-            file.id = socket.id;
-            file.usk = Some(socket);
-        });
-        self.add_old(each, "inetsk.img", Inetsk, |file: &mut File, socket: InetSkEntry| {
-            file.id = socket.id;
-            file.isk = Some(socket);
-        });
-        self.add_old(each, "packetsk.img", Packetsk, |file: &mut File, socket: PacketSockEntry| {
-            file.id = socket.id;
-            file.psk = Some(socket);
-        });
-        self.add_old(each, "netlinksk.img", Netlinksk, |file: &mut File, socket: NetlinkSkEntry| {
-            file.id = socket.id;
-            file.nlsk = Some(socket);
-        });
+        macro_rules! add {
+            ($($image:literal $kind:ident $field:ident $message:ident)*) => {$(
+                self.add_old(loader, $image, FdTypes::$kind, |file, record: $message| {
+                    file.id = record.id;
+                    file.$field = Some(record);
+                });
+            )*};
+        }
+        add! {
+            "reg-files.img" Reg reg RegFileEntry
+            "pipes.img" Pipe pipe PipeEntry
+            "fifo.img" Fifo fifo FifoEntry
+            "unixsk.img" Unixsk usk UnixSkEntry
+            "inetsk.img" Inetsk isk InetSkEntry
+            "packetsk.img" Packetsk psk PacketSockEntry
+            "netlinksk.img" Netlinksk nlsk NetlinkSkEntry
+            "eventfd.img" Eventfd efd EventfdFileEntry
+            "eventpoll.img" Eventpoll epfd EventpollFileEntry
+            "signalfd.img" Signalfd sgfd SignalfdEntry
+            "timerfd.img" Timerfd tfd TimerfdEntry
+            "inotify.img" Inotify ify InotifyFileEntry
+            "fanotify.img" Fanotify ffy FanotifyFileEntry
+            "tty.img" Tty tty TtyFileEntry
+            "tunfile.img" Tunf tunf TunfileEntry
+            "ns-files.img" Ns nsf NsFileEntry
+            "ext-files.img" Ext ext ExtFileEntry
+            "bpfmap-file.img" Bpfmap bpf BpfmapFileEntry
+            "pidfd.img" Pidfd pidfd PidfdEntry
+        }
+        self.read_members(loader);
+    }
+
+    /// Adds what CRIU up to 1.3 kept apart from its file: members of epoll sets, watches and marks.
+    fn read_members(&mut self, loader: &mut Loader<'_>) {
+        if let Ok(records) = loader.records_if_any::<EventpollTfdEntry>("eventpoll-tfd.img") {
+            for record in records.entries {
+                let file = self.old.get_mut(&(FdTypes::Eventpoll, record.id));
+                if let Some(file) = file.and_then(|file| file.epfd.as_mut()) {
+                    file.tfd.push(record);
+                }
+            }
+        }
+        if let Ok(records) = loader.records_if_any::<InotifyWdEntry>("inotify-wd.img") {
+            for record in records.entries {
+                let file = self.old.get_mut(&(FdTypes::Inotify, record.id));
+                if let Some(file) = file.and_then(|file| file.ify.as_mut()) {
+                    file.wd.push(record);
+                }
+            }
+        }
+        if let Ok(records) = loader.records_if_any::<FanotifyMarkEntry>("fanotify-mark.img") {
+            for record in records.entries {
+                let file = self.old.get_mut(&(FdTypes::Fanotify, record.id));
+                if let Some(file) = file.and_then(|file| file.ffy.as_mut()) {
+                    file.mark.push(record);
+                }
+            }
+        }
     }
 
     /// Adds the records of an image per type, each put into a file entry by `put`.

@@ -6,5 +6,6 @@
 #![allow(clippy::print_stdout)]
 
 mod corpus;
+mod descriptors;
 mod processes;
 mod synthetic;

@@ -28,6 +28,8 @@ enum Kind {
 pub enum Outcome {
     /// Everything was done.
     Done,
+    /// Everything was done, and the answer is "different" or "not found".
+    Different,
     /// What damaged input allows was done; the rest was said.
     Partial,
 }
@@ -37,6 +39,7 @@ impl Outcome {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Different => 1,
             Self::Partial => 3,
         }
     }

@@ -216,7 +216,8 @@ fn check_pids(checkpoint: &Checkpoint, pids: &[u32], path: &Path) -> Result<(), 
     }))
 }
 
-fn no_images(checkpoint: &Checkpoint, path: &Path) -> CliError {
+/// The source was opened, and is something else.
+pub fn no_images(checkpoint: &Checkpoint, path: &Path) -> CliError {
     let error = CliError::new(format!("`{}` holds no checkpoint: no inventory.img, no pstree.img", path.display()));
     let names: Vec<String> = checkpoint
         .archive()

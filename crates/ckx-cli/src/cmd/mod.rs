@@ -40,6 +40,7 @@ commands! {
     inspect: "Tell what is in a checkpoint: processes, files, sockets, mounts, memory",
     ls: "List the members of a checkpoint, and of the tars in it",
     cat: "Write the content of a member to standard output",
+    diff: "Tell what changed between two checkpoints",
     decode: "Convert CRIU images to JSON",
     encode: "Convert JSON back to CRIU images",
     show: "Show CRIU images for people: JSON with flags, addresses and names",

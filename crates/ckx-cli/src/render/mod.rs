@@ -1,5 +1,6 @@
 //! Drawing of reports: text for people, JSON and YAML for programs.
 
+pub mod diff;
 pub mod document;
 pub mod table;
 pub mod text;

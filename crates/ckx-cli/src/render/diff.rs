@@ -1,0 +1,141 @@
+//! Differences as text: a summary, then a line each with its mark.
+
+use anstyle::{AnsiColor, Style};
+use ckx_core::diff::{Change, Diff, KindSummary, Mark, MemoryChange, Side};
+use ckx_core::outline::{Cell, Outline, Table};
+
+use crate::render::document::SourceLine;
+use crate::render::text;
+use crate::render::value::{HEADING, Look, Span, cut};
+
+/// Draws a comparison; with `stat` only its summary.
+pub fn draw(sources: [&SourceLine; 2], diff: &Diff, stat: bool, look: Look) -> String {
+    let mut page = Page { look, out: String::new() };
+    for (mark, source) in [("---", sources[0]), ("+++", sources[1])] {
+        page.line(vec![Span::styled(mark, HEADING), Span::plain(format!(" {}", source.path))]);
+    }
+    page.pairs(diff);
+    page.out.push('\n');
+    text::section("summary", &summary(diff), look, &mut page.out);
+    if !stat {
+        for kind in &diff.kinds {
+            page.kind(kind, diff);
+        }
+    }
+    page.issues(diff);
+    page.out
+}
+
+/// Counts per kind; kinds without a difference are left out.
+fn summary(diff: &Diff) -> Outline {
+    let mut outline = Outline::new();
+    let mut table = Table::new(&["KIND", "ADDED", "GONE", "CHANGED"]);
+    for kind in diff.kinds.iter().filter(|kind| kind.total() > 0) {
+        let count = |count: u64| Cell::or_dash((count > 0).then_some(count));
+        table.row(vec![Cell::from(kind.kind), count(kind.added), count(kind.removed), count(kind.changed)]);
+    }
+    if table.rows.is_empty() {
+        outline.line(if diff.issues.is_empty() { "no difference" } else { "no difference in what could be read" });
+    }
+    outline.table(table);
+    let apart: Vec<&KindSummary> = diff.kinds.iter().filter(|kind| kind.of_dump > 0).collect();
+    if !apart.is_empty() {
+        let names: Vec<&str> = apart.iter().map(|kind| kind.kind).collect();
+        let count: u64 = apart.iter().map(|kind| kind.of_dump).sum();
+        let plural = if count == 1 { "difference belongs" } else { "differences belong" };
+        outline.line(Cell::Faint(format!(
+            "{count} {plural} to the dump, not to the container ({}): see --with-dump",
+            names.join(", ")
+        )));
+    }
+    outline
+}
+
+struct Page {
+    look: Look,
+    out: String,
+}
+
+impl Page {
+    fn line(&mut self, spans: Vec<Span>) {
+        let spans = match self.look.width {
+            Some(width) => cut(spans, width.max(20)),
+            None => spans,
+        };
+        self.look.paint(&spans, &mut self.out);
+        self.out.push('\n');
+    }
+
+    /// Pairs that a reader would not expect.
+    fn pairs(&mut self, diff: &Diff) {
+        for pair in diff.pairs.iter().filter(|pair| pair.before != pair.after) {
+            let text = format!("    process {} is {} in the second, by {}", pair.before, pair.after, pair.by.word());
+            self.line(self.look.spans(&Cell::Faint(text)));
+        }
+    }
+
+    fn kind(&mut self, kind: &KindSummary, diff: &Diff) {
+        let changes = diff.changes.iter().filter(|change| change.kind == kind.kind && !change.of_dump);
+        let mut changes = changes.peekable();
+        if changes.peek().is_none() {
+            return;
+        }
+        self.out.push('\n');
+        self.line(vec![Span::styled(kind.kind, HEADING)]);
+        for change in changes {
+            self.change(change);
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let mut spans = vec![Span::plain("  "), Span::styled(change.mark.sign(), style(change.mark)), Span::plain(" ")];
+        spans.extend(self.look.line(&change.cells()));
+        self.line(spans);
+        if let Some(memory) = &change.memory {
+            self.memory(memory);
+        }
+    }
+
+    fn memory(&mut self, memory: &MemoryChange) {
+        for range in &memory.ranges {
+            self.line(vec![Span::plain(format!("      {range}"))]);
+        }
+        if memory.more_ranges > 0 {
+            let text = format!("      and {} more ranges; --format json lists more", memory.more_ranges);
+            self.line(self.look.spans(&Cell::Faint(text)));
+        }
+    }
+
+    /// What could not be compared. Reasons are not cut.
+    fn issues(&mut self, diff: &Diff) {
+        if diff.issues.is_empty() {
+            return;
+        }
+        let mut outline = Outline::new();
+        for issue in diff.issues.iter().take(MAX_ISSUES) {
+            let side = match issue.side {
+                Side::Before => "A:",
+                Side::After => "B:",
+            };
+            let cells = vec![Cell::Marked("!".to_owned()), Cell::from(side), Cell::Text(issue.issue.to_string())];
+            outline.line(Cell::Line(cells));
+        }
+        if diff.issues.len() > MAX_ISSUES {
+            outline.line(Cell::Faint(format!("and {} more; --format json lists all", diff.issues.len() - MAX_ISSUES)));
+        }
+        self.out.push('\n');
+        text::section("warnings", &outline, Look { width: None, ..self.look }, &mut self.out);
+    }
+}
+
+/// Warnings that text shows.
+const MAX_ISSUES: usize = 20;
+
+fn style(mark: Mark) -> Style {
+    match mark {
+        Mark::Added => AnsiColor::Green.on_default(),
+        Mark::Removed => AnsiColor::Red.on_default(),
+        Mark::Changed => AnsiColor::Yellow.on_default(),
+        Mark::Same => Style::new().dimmed(),
+    }
+}

@@ -1,0 +1,206 @@
+//! What differs between two checkpoints: comparisons, one file each, in one table.
+//!
+//! A comparison gets two checkpoints with their processes in pairs, and gives [`Change`]s. Adding one
+//! is adding its file and its row in [`DIFFS`]; the command line, JSON and the browser take it from
+//! the row. Most compare the reports of [`crate::inspect`] by structure, so that a new field of a
+//! report is compared by itself.
+
+mod change;
+mod container;
+mod memory;
+mod pairing;
+mod pattern;
+mod processes;
+mod structure;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use change::{Change, Mark};
+pub use memory::MemoryChange;
+pub use pairing::{PairedBy, Pairing, ProcessPair};
+pub use pattern::Pattern;
+pub use structure::Side;
+
+use crate::{Checkpoint, Issue};
+
+/// What a reader wants of a comparison.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Comparisons to make, by name; all of them if empty. What belongs to the dump counts as a
+    /// difference only in those that are asked for.
+    pub only: Vec<String>,
+    /// Names of comparisons that are not made.
+    pub without: Vec<String>,
+    /// Paths that are not told.
+    pub ignore: Vec<Pattern>,
+    /// Processes that are taken for one, as ids in both checkpoints.
+    pub pairs: Vec<(u32, u32)>,
+    /// Whether what is the same is listed.
+    pub keep_same: bool,
+    /// Whether what belongs to the dump counts as a difference.
+    pub with_dump: bool,
+    /// Whether values are told that are likely to be secret.
+    pub reveal: bool,
+    /// Whether mappings are taken for one by name and order although their addresses differ.
+    pub relocated: bool,
+    /// Bytes of memory that are told of each range that differs.
+    pub show_bytes: usize,
+}
+
+/// Two checkpoints, ready to be compared.
+pub(crate) struct Pair<'a> {
+    pub before: &'a Checkpoint,
+    pub after: &'a Checkpoint,
+    pub pairing: &'a Pairing,
+    pub options: &'a Options,
+}
+
+/// A row of [`DIFFS`].
+#[derive(Debug)]
+pub struct Kind {
+    /// Its word on the command line and its heading.
+    pub name: &'static str,
+    /// What it compares, in a line.
+    pub about: &'static str,
+    compare: fn(&Pair<'_>) -> Comparison,
+}
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    pub changes: Vec<Change>,
+    /// Plain values that are the same.
+    pub same: u64,
+    pub issues: Vec<(Side, Issue)>,
+}
+
+/// All comparisons. Their order is the order on the screen.
+pub const DIFFS: &[Kind] = &[
+    Kind { name: "container", about: "Engine's metadata: config.dump, spec.dump, status", compare: container::compare },
+    Kind { name: "processes", about: "Processes: added, gone, moved, state, program", compare: processes::compare },
+];
+
+/// The comparison with this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    DIFFS.iter().find(|kind| kind.name == name)
+}
+
+/// What differs between two checkpoints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Diff {
+    /// Whether nothing differs that belongs to the container.
+    pub same: bool,
+    /// Processes of both, in pairs.
+    pub pairs: Vec<ProcessPair>,
+    /// What was compared, in the order of the table.
+    pub kinds: Vec<KindSummary>,
+    /// What differs, in the order of the table.
+    pub changes: Vec<Change>,
+    /// What could not be read, and so was not compared.
+    pub issues: Vec<SideIssue>,
+}
+
+/// Counts of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KindSummary {
+    /// The comparison.
+    pub kind: &'static str,
+    /// Things that only the second checkpoint has.
+    pub added: u64,
+    /// Things that only the first has.
+    pub removed: u64,
+    /// Things with other values.
+    pub changed: u64,
+    /// Differences that belong to the dump; they are not in the counts before.
+    pub of_dump: u64,
+    /// Values that are the same.
+    pub same: u64,
+}
+
+impl KindSummary {
+    /// All differences that belong to the container.
+    pub fn total(&self) -> u64 {
+        self.added + self.removed + self.changed
+    }
+}
+
+/// Something that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SideIssue {
+    /// Which checkpoint.
+    pub side: Side,
+    /// What is missing or broken.
+    #[serde(flatten)]
+    pub issue: Issue,
+}
+
+/// Compares two checkpoints. The answer does not depend on the number of threads.
+pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Diff {
+    let pairing = Pairing::new(before, after, &options.pairs);
+    let pair = Pair { before, after, pairing: &pairing, options };
+    let rows: Vec<&Kind> = DIFFS.iter().filter(|kind| options.wants(kind)).collect();
+    let found: Vec<Comparison> = rows.par_iter().map(|kind| (kind.compare)(&pair)).collect();
+    let mut diff = Diff {
+        same: true,
+        pairs: pairing.pairs().to_vec(),
+        kinds: Vec::with_capacity(rows.len()),
+        changes: Vec::new(),
+        issues: issues(before, after),
+    };
+    for (kind, comparison) in rows.into_iter().zip(found) {
+        diff.add(kind, comparison, options);
+    }
+    diff.same = diff.kinds.iter().all(|kind| kind.total() == 0);
+    diff
+}
+
+impl Options {
+    fn wants(&self, kind: &Kind) -> bool {
+        let is_in = |names: &[String]| names.iter().any(|name| name == kind.name);
+        (self.only.is_empty() || is_in(&self.only)) && !is_in(&self.without)
+    }
+}
+
+impl Diff {
+    fn add(&mut self, kind: &'static Kind, comparison: Comparison, options: &Options) {
+        let mut summary =
+            KindSummary { kind: kind.name, added: 0, removed: 0, changed: 0, of_dump: 0, same: comparison.same };
+        let is_asked = options.with_dump || options.only.iter().any(|name| name == kind.name);
+        for mut change in comparison.changes {
+            if options.ignore.iter().any(|pattern| pattern.matches(&change.path)) {
+                continue;
+            }
+            change.kind = kind.name;
+            change.of_dump &= !is_asked;
+            let counter = match change.mark {
+                Mark::Same => None,
+                _ if change.of_dump => Some(&mut summary.of_dump),
+                Mark::Added => Some(&mut summary.added),
+                Mark::Removed => Some(&mut summary.removed),
+                Mark::Changed => Some(&mut summary.changed),
+            };
+            if let Some(counter) = counter {
+                *counter += 1;
+            }
+            self.changes.push(change);
+        }
+        self.kinds.push(summary);
+        for (side, issue) in comparison.issues {
+            let issue = SideIssue { side, issue };
+            if !self.issues.contains(&issue) {
+                self.issues.push(issue);
+            }
+        }
+    }
+}
+
+/// What is wrong with the sources themselves.
+fn issues(before: &Checkpoint, after: &Checkpoint) -> Vec<SideIssue> {
+    let of = |side, checkpoint: &Checkpoint| {
+        let faults = checkpoint.archive().faults().iter().map(Issue::from);
+        faults.map(move |issue| SideIssue { side, issue }).collect::<Vec<_>>()
+    };
+    [of(Side::Before, before), of(Side::After, after)].concat()
+}

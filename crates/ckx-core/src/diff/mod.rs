@@ -7,6 +7,7 @@
 
 mod change;
 mod container;
+mod mappings;
 mod memory;
 mod pairing;
 mod pattern;
@@ -18,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use change::{Change, Mark};
-pub use memory::MemoryChange;
+pub use memory::{MemoryChange, Range, Row};
 pub use pairing::{PairedBy, Pairing, ProcessPair};
 pub use pattern::Pattern;
 pub use structure::Side;
@@ -80,6 +81,7 @@ pub(crate) struct Comparison {
 pub const DIFFS: &[Kind] = &[
     Kind { name: "container", about: "Engine's metadata: config.dump, spec.dump, status", compare: container::compare },
     Kind { name: "processes", about: "Processes: added, gone, moved, state, program", compare: processes::compare },
+    Kind { name: "memory", about: "Content of memory, page by page", compare: memory::compare },
 ];
 
 /// The comparison with this name.

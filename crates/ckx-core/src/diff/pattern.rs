@@ -32,7 +32,7 @@ impl Pattern {
     }
 
     fn is_field(&self, path: &str) -> bool {
-        let plain = !self.0.contains(['.', '[', '*']);
+        let plain = !self.0.is_empty() && !self.0.contains(['.', '[', '*']);
         plain && path.split(['.', '[', ']']).any(|part| part == self.0)
     }
 }

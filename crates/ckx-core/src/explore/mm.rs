@@ -7,7 +7,7 @@ use crate::load::Loader;
 use super::tasks::Process;
 
 /// Bits of `vma_entry.status`.
-pub(super) mod status {
+pub(crate) mod status {
     /// Restored like any other; areas that the kernel makes on its own do not have it.
     pub const REGULAR: u32 = 1;
     /// A stack (old images).

@@ -22,7 +22,7 @@
 pub mod fds;
 mod files;
 pub mod mems;
-mod mm;
+pub(crate) mod mm;
 pub mod ps;
 pub mod rss;
 pub mod sk;

@@ -2,4 +2,5 @@
 
 mod private;
 
+pub(crate) use private::parent_directory;
 pub use private::{Absence, read};

@@ -74,7 +74,7 @@ fn page_bytes(checkpoint: &Checkpoint, pid: u32, page: u64, page_size: u64) -> R
             }
             (PagePlace::Zero, _) => return Ok(vec![0; page_size as usize]),
             (PagePlace::Parent, _) => {
-                directory = parent(checkpoint, &directory).ok_or(Absence::ParentMissing)?;
+                directory = parent_directory(checkpoint, &directory).ok_or(Absence::ParentMissing)?;
             }
             (PagePlace::Lazy, _) => return Err(Absence::Lazy),
             (PagePlace::Absent, _) => return Err(Absence::NotDumped),
@@ -120,7 +120,7 @@ fn stored(checkpoint: &Checkpoint, directory: &[u8], id: u64, window: Window) ->
 }
 
 /// Directory of the previous dump: what `parent` beside the images names, if that is in the source.
-fn parent(checkpoint: &Checkpoint, directory: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn parent_directory(checkpoint: &Checkpoint, directory: &[u8]) -> Option<Vec<u8>> {
     let link = checkpoint.archive().get(&joined(directory, b"parent"))?;
     if link.kind == EntryKind::Directory {
         return Some(link.name.to_vec());

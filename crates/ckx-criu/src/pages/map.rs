@@ -197,6 +197,16 @@ impl<'a> PageMap<'a> {
         self.runs_from(None)
     }
 
+    /// The runs that end behind an address, in file order. In a map that is not sorted some may be
+    /// left out.
+    pub fn runs_since(&self, vaddr: u64) -> impl Iterator<Item = PageRun<'a>> + use<'a> {
+        let page_size = self.page_size;
+        let after = self.marks.partition_point(|mark| mark.vaddr <= vaddr);
+        let mark = after.checked_sub(1).and_then(|at| self.marks.get(at)).copied();
+        self.runs_from(mark)
+            .skip_while(move |run| entry_end(&run.entry, page_size).is_none_or(|end| end <= vaddr))
+    }
+
     fn runs_from(&self, mark: Option<Mark>) -> impl Iterator<Item = PageRun<'a>> + use<'a> {
         let (entries, mut file_offset) = match mark {
             Some(mark) => (self.first.clone().at(mark.offset, mark.index), mark.file_offset),

@@ -1,0 +1,195 @@
+//! Mappings of the processes of a pair, lined up.
+
+use ckx_criu::typed::messages::VmaEntry;
+
+use crate::explore::mm::status;
+use crate::model::Process;
+use crate::{Checkpoint, Name};
+
+/// A mapping, as far as comparing its content needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    /// Path of its file, or what the kernel calls it.
+    pub name: Option<Name>,
+    /// `r-xp`.
+    pub permissions: String,
+    pub content: Backing,
+}
+
+/// Where the pages of a mapping are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backing {
+    /// In the page map of the process; what was not touched is zeros.
+    Anonymous,
+    /// The same, but what was not touched is as in the file.
+    File,
+    /// In the page map of a shared object.
+    Object(u64),
+    /// Not in the dump: written to a file, or made by the kernel.
+    Elsewhere,
+}
+
+impl Mapping {
+    /// Whether its code is its own, so that nobody else's writes change it.
+    pub fn is_private_code(&self) -> bool {
+        self.permissions.contains('x')
+            && self.permissions.ends_with('p')
+            && self.name.as_ref().is_none_or(|name| name.as_bytes() != b"[vdso]")
+    }
+}
+
+const MAP_SHARED: u32 = 1;
+
+/// Mappings of a process, by address. Those that overlap, as no kernel makes them, are cut.
+pub(super) fn of(checkpoint: &Checkpoint, process: &Process) -> Vec<Mapping> {
+    let Some(mm) = &process.mm else { return Vec::new() };
+    let brk = mm.mm_start_brk..mm.mm_brk.max(mm.mm_start_brk.saturating_add(1));
+    let vmas = mm.vmas.iter().filter(|vma| vma.status & status::GUARD == 0);
+    let mut list: Vec<Mapping> = vmas.map(|vma| mapping(checkpoint, vma, mm.mm_start_stack, brk.clone())).collect();
+    list.sort_by_key(|mapping| mapping.start);
+    let mut end = 0;
+    for mapping in &mut list {
+        mapping.start = mapping.start.max(end);
+        end = end.max(mapping.end);
+    }
+    list.retain(|mapping| mapping.start < mapping.end);
+    list
+}
+
+fn mapping(checkpoint: &Checkpoint, vma: &VmaEntry, stack: u64, brk: std::ops::Range<u64>) -> Mapping {
+    let has = |bit| vma.status & bit != 0;
+    let files = checkpoint.files();
+    let word = |name: &str| Some(Name::from(name));
+    let name = match () {
+        () if has(status::FILE) => files.name_of_mapping(vma),
+        () if has(status::VDSO) => word("[vdso]"),
+        () if has(status::VVAR) => word("[vvar]"),
+        () if has(status::VSYSCALL) => word("[vsyscall]"),
+        () if has(status::HEAP) || vma.start < brk.end && brk.start < vma.end => word("[heap]"),
+        () if has(status::STACK) || (vma.start..vma.end).contains(&stack) => word("[stack]"),
+        () => None,
+    };
+    let is_shared = vma.flags & MAP_SHARED != 0;
+    let letter = |bit, letter| if vma.prot & bit == 0 { '-' } else { letter };
+    let kind = if is_shared { 's' } else { 'p' };
+    let permissions = [letter(1, 'r'), letter(2, 'w'), letter(4, 'x'), kind].iter().collect();
+    Mapping { start: vma.start, end: vma.end, name, permissions, content: backing(checkpoint, vma) }
+}
+
+fn backing(checkpoint: &Checkpoint, vma: &VmaEntry) -> Backing {
+    let has = |bit| vma.status & bit != 0;
+    let files = checkpoint.files();
+    if has(status::ANON_SHARED | status::SYSVIPC) {
+        return Backing::Object(vma.shmid);
+    }
+    if !has(status::FILE) {
+        return if has(status::VVAR | status::VSYSCALL) { Backing::Elsewhere } else { Backing::Anonymous };
+    }
+    let file = u32::try_from(vma.shmid).ok().filter(|id| files.is_memfd(*id));
+    let memfd = file.and_then(|id| {
+        let entry = files.get(ckx_criu::typed::messages::FdTypes::Memfd, id)?;
+        files.memfd_inode(entry.memfd.as_ref()?.inode_id.into())
+    });
+    match memfd {
+        Some(inode) if has(status::FILE_SHARED) => Backing::Object(inode.shmid.into()),
+        _ if has(status::FILE_SHARED) => Backing::Elsewhere,
+        _ => Backing::File,
+    }
+}
+
+/// A mapping, or two that are one, with the ranges that they cover.
+#[derive(Debug, Clone)]
+pub(super) struct Unit<'m> {
+    pub before: Option<&'m Mapping>,
+    pub after: Option<&'m Mapping>,
+    /// Ranges in the first checkpoint's addresses, by address.
+    pub ranges: Vec<(u64, u64)>,
+    /// What is added to them for addresses of the second.
+    pub shift: u64,
+}
+
+/// Lines mappings up by address: what lies at one address in both is the same place.
+pub(super) fn by_address<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Unit<'m>> {
+    let edges = |list: &'m [Mapping]| list.iter().flat_map(|mapping| [mapping.start, mapping.end]);
+    let mut edges: Vec<u64> = edges(before).chain(edges(after)).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let mut units: Vec<Unit<'m>> = Vec::new();
+    let (mut a, mut b) = (0, 0);
+    for pair in edges.windows(2) {
+        let [start, end] = pair else { continue };
+        let first = covering(before, &mut a, *start);
+        let second = covering(after, &mut b, *start);
+        if first.is_none() && second.is_none() {
+            continue;
+        }
+        // What a mapping grew by is part of it.
+        let is_one = |unit: &Unit<'m>| match (first, second) {
+            (Some(_), _) if unit.before.is_some() => is_same(unit.before, first),
+            (Some(mapping), _) => is_same(unit.after, second) && unit.after.is_some_and(|other| other.name == mapping.name),
+            (None, _) => is_same(unit.after, second),
+        };
+        match units.last_mut().filter(|unit| is_one(unit)) {
+            Some(unit) => {
+                unit.before = unit.before.or(first);
+                unit.after = unit.after.or(second);
+                match unit.ranges.last_mut() {
+                    Some(range) if range.1 == *start => range.1 = *end,
+                    _ => unit.ranges.push((*start, *end)),
+                }
+            }
+            None => units.push(Unit { before: first, after: second, ranges: vec![(*start, *end)], shift: 0 }),
+        }
+    }
+    units
+}
+
+fn is_same(a: Option<&Mapping>, b: Option<&Mapping>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if std::ptr::eq(a, b))
+}
+
+/// The mapping that holds an address; `at` moves on with the addresses.
+fn covering<'m>(list: &'m [Mapping], at: &mut usize, address: u64) -> Option<&'m Mapping> {
+    while list.get(*at).is_some_and(|mapping| mapping.end <= address) {
+        *at += 1;
+    }
+    list.get(*at).filter(|mapping| mapping.start <= address)
+}
+
+/// Lines mappings up by name and order, wherever they are.
+pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Unit<'m>> {
+    let mut waiting: std::collections::HashMap<_, Vec<&'m Mapping>> = std::collections::HashMap::new();
+    for mapping in after.iter().rev() {
+        waiting.entry((&mapping.name, &mapping.permissions)).or_default().push(mapping);
+    }
+    let mut units = Vec::new();
+    for mapping in before {
+        let other = waiting.get_mut(&(&mapping.name, &mapping.permissions)).and_then(Vec::pop);
+        let len = |mapping: &Mapping| mapping.end - mapping.start;
+        // Stacks grow down: their ends are the same place.
+        let grows_down = mapping.name.as_ref().is_some_and(|name| name.as_bytes() == b"[stack]");
+        let (shift, start, end) = match other {
+            None => (0, mapping.start, mapping.end),
+            Some(other) if grows_down => {
+                let start = mapping.end.saturating_sub(len(mapping).max(len(other)));
+                (other.end.wrapping_sub(mapping.end), start, mapping.end)
+            }
+            Some(other) => {
+                let end = mapping.start.saturating_add(len(mapping).max(len(other)));
+                (other.start.wrapping_sub(mapping.start), mapping.start, end)
+            }
+        };
+        units.push(Unit { before: Some(mapping), after: other, ranges: vec![(start, end)], shift });
+    }
+    let mut rest: Vec<&Mapping> = waiting.into_values().flatten().collect();
+    rest.sort_by_key(|mapping| mapping.start);
+    units.extend(rest.into_iter().map(|mapping| Unit {
+        before: None,
+        after: Some(mapping),
+        ranges: vec![(mapping.start, mapping.end)],
+        shift: 0,
+    }));
+    units
+}

@@ -1,0 +1,212 @@
+//! `memory`: what differs in the content of memory, page by page.
+//!
+//! Pages of sources that are mapped are compared where they lie. Of compressed sources and pipes the
+//! pages are decoded once: held if they are few, else a hash of each.
+
+mod compare;
+mod pages;
+mod report;
+
+use std::collections::BTreeSet;
+
+pub use report::{MemoryChange, Range, Row};
+
+use crate::diff::change::{Change, Mark};
+use crate::diff::mappings::{self, Backing, Mapping, Unit};
+use crate::diff::{Comparison, Pair, Side};
+use crate::model::Process;
+use crate::{Checkpoint, Issue};
+use compare::{Manner, Run, Steps, Tally};
+use pages::{Levels, PageFiles, Space};
+
+/// Compares the memory of all pairs, and the objects that they share.
+pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
+    let mut all = Comparison::default();
+    let sizes = [page_size(pair.before), page_size(pair.after)];
+    let unit = sizes[0].min(sizes[1]);
+    let read = || rayon::join(
+        || PageFiles::new(pair.before, sizes[0], unit),
+        || PageFiles::new(pair.after, sizes[1], unit),
+    );
+    let (before, after) = read();
+    for (side, files) in [(Side::Before, &before), (Side::After, &after)] {
+        all.issues.extend(files.issue.clone().map(|issue| (side, issue)));
+    }
+    let mut memory = Memory { pair, files: [&before, &after], unit, objects: BTreeSet::new(), found: all };
+    for ids in pair.pairing.pairs() {
+        let processes = (pair.before.processes().get(ids.before), pair.after.processes().get(ids.after));
+        if let (Some(a), Some(b)) = processes {
+            memory.process(a, b);
+        }
+    }
+    memory.found
+}
+
+/// Page size of the machine; processes of one dump have one.
+fn page_size(checkpoint: &Checkpoint) -> u64 {
+    let mms = checkpoint.processes().list.iter().filter_map(|process| process.mm.as_ref());
+    let mut sizes = mms.filter_map(|mm| ckx_criu::pages::page_size_of(&mm.mm_saved_auxv));
+    sizes.next().unwrap_or(4096)
+}
+
+struct Memory<'a> {
+    pair: &'a Pair<'a>,
+    files: [&'a PageFiles<'a>; 2],
+    /// The smaller of the page sizes: what is compared at once.
+    unit: u64,
+    /// Shared objects that were compared, by their numbers.
+    objects: BTreeSet<(u64, u64)>,
+    found: Comparison,
+}
+
+/// Both spaces of a comparison.
+struct Spaces<'s, 'l> {
+    before: &'s Space<'l>,
+    after: &'s Space<'l>,
+}
+
+impl Memory<'_> {
+    fn process(&mut self, a: &Process, b: &Process) {
+        let maps = (mappings::of(self.pair.before, a), mappings::of(self.pair.after, b));
+        if maps.0.is_empty() && maps.1.is_empty() {
+            return;
+        }
+        let units = match self.pair.options.relocated {
+            true => mappings::by_name(&maps.0, &maps.1),
+            false => mappings::by_address(&maps.0, &maps.1),
+        };
+        let names = [a.pid, b.pid].map(|pid| format!("pagemap-{pid}.img"));
+        let place = format!("proc[{}]", self.pair.pairing.name_of(a.pid, Side::Before));
+        self.spaces(&names, |memory, spaces| {
+            let mut unknown = Unknown::default();
+            for unit in &units {
+                let is_anonymous = |mapping: Option<&Mapping>| {
+                    mapping.is_none_or(|mapping| mapping.content == Backing::Anonymous)
+                };
+                let manner = memory.manner(is_anonymous(unit.before) && is_anonymous(unit.after));
+                let tally = spaces.tally(unit, manner);
+                unknown.add(&tally);
+                memory.tell(&place, unit, tally);
+            }
+            unknown
+        });
+        for unit in &units {
+            self.object(&place, unit);
+        }
+    }
+
+    /// Reads the page maps of both sides and lets `compare` work on them.
+    fn spaces(&mut self, names: &[String; 2], compare: impl FnOnce(&mut Self, Spaces<'_, '_>) -> Unknown) {
+        let before = Levels::read(self.files[0], &names[0]);
+        let after = Levels::read(self.files[1], &names[1]);
+        let maps = (before.maps(), after.maps());
+        let unknown = compare(self, Spaces { before: &maps.0, after: &maps.1 });
+        for (side, levels, space) in [(Side::Before, &before, &maps.0), (Side::After, &after, &maps.1)] {
+            let issues = levels.issues.iter().chain(&space.issues).cloned();
+            self.found.issues.extend(issues.map(|issue| (side, issue)));
+            let name = match side {
+                Side::Before => &names[0],
+                Side::After => &names[1],
+            };
+            if let Some(issue) = unknown.issue(side, name) {
+                self.found.issues.push((side, issue));
+            }
+        }
+    }
+
+    fn manner(&self, is_anonymous: bool) -> Manner {
+        Manner { page_size: self.unit, is_anonymous, show_bytes: self.pair.options.show_bytes }
+    }
+
+    /// Compares the shared objects behind a unit, once for all processes that map them.
+    fn object(&mut self, place: &str, unit: &Unit<'_>) {
+        let id = |mapping: Option<&Mapping>| match mapping?.content {
+            Backing::Object(id) => Some(id),
+            _ => None,
+        };
+        let (Some(a), Some(b)) = (id(unit.before), id(unit.after)) else { return };
+        if !self.objects.insert((a, b)) {
+            return;
+        }
+        let names = [a, b].map(|id| format!("pagemap-shmem-{id}.img"));
+        // An object of which no page was touched has no map.
+        let is_there = |checkpoint: &Checkpoint, name: &str| checkpoint.image_member(name.as_bytes()).is_some();
+        if !is_there(self.pair.before, &names[0]) && !is_there(self.pair.after, &names[1]) {
+            return;
+        }
+        self.spaces(&names, |memory, spaces| {
+            let whole = Unit { ranges: vec![(0, u64::MAX)], shift: 0, ..unit.clone() };
+            let tally = spaces.tally(&whole, memory.manner(true));
+            let mut unknown = Unknown::default();
+            unknown.add(&tally);
+            memory.tell(&format!("{place}.shared"), unit, tally);
+            unknown
+        });
+    }
+
+    fn tell(&mut self, place: &str, unit: &Unit<'_>, tally: Tally) {
+        self.found.same += tally.same;
+        let Some(mapping) = unit.before.or(unit.after) else { return };
+        let path = format!("{place}.memory[{:#x}]", mapping.start);
+        if tally.changed + tally.added + tally.removed == 0 {
+            if self.pair.options.keep_same && tally.same > 0 {
+                self.found.changes.push(Change::same(path));
+            }
+            return;
+        }
+        let mut change = Change::new(path, None, None);
+        change.mark = match (unit.before, unit.after) {
+            (None, _) => Mark::Added,
+            (_, None) => Mark::Removed,
+            _ => Mark::Changed,
+        };
+        if unit.before.is_some_and(Mapping::is_private_code) && unit.after.is_some_and(Mapping::is_private_code) {
+            change.remark = Some("code differs".to_owned());
+        }
+        change.memory = Some(Box::new(MemoryChange::new(mapping, unit, tally)));
+        self.found.changes.push(change);
+    }
+}
+
+impl Spaces<'_, '_> {
+    fn tally(&self, unit: &Unit<'_>, manner: Manner) -> Tally {
+        let steps = unit.ranges.iter().flat_map(|(start, end)| {
+            let (start, end) = (*start, *end);
+            let before = self.before.runs(start, end);
+            let shift = unit.shift;
+            let after = self.after.runs(start.wrapping_add(shift), end.wrapping_add(shift)).map(move |run| Run {
+                start: run.start.wrapping_sub(shift),
+                end: run.end.wrapping_sub(shift),
+                ..run
+            });
+            Steps::new(before, after)
+        });
+        compare::compare(steps, manner)
+    }
+}
+
+/// Pages that could not be compared, by the side that lacks them and by the reason.
+#[derive(Default)]
+struct Unknown([[u64; 4]; 2]);
+
+impl Unknown {
+    fn add(&mut self, tally: &Tally) {
+        for (all, new) in self.0.iter_mut().flatten().zip(tally.unknown.iter().flatten()) {
+            *all = all.saturating_add(*new);
+        }
+    }
+
+    fn issue(&self, side: Side, image: &str) -> Option<Issue> {
+        let counts = match side {
+            Side::Before => &self.0[0],
+            Side::After => &self.0[1],
+        };
+        let total = counts.iter().fold(0u64, |all, count| all.saturating_add(*count));
+        let parts = compare::Why::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+        let reasons: Vec<String> = parts.map(|(why, count)| format!("{count} {}", why.reason())).collect();
+        let pages = if total == 1 { "page was" } else { "pages were" };
+        (total > 0).then(|| {
+            Issue::new(image, "not-compared", format!("{total} {pages} not compared: {}", reasons.join(", ")))
+        })
+    }
+}

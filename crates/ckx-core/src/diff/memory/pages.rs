@@ -1,0 +1,267 @@
+//! Where the pages of a process are, and what is known of them without reading each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ckx_archive::archive::{Backing, Kept};
+use ckx_archive::tarball::{Step, TarMember};
+use ckx_archive::{Archive, Interest, Interests};
+use ckx_criu::Image;
+use ckx_criu::pages::{PageMap, PageRun, Residency};
+
+use super::compare::{Content, HashRun, Run, Why, hash};
+use crate::checkpoint::joined;
+use crate::memory::parent_directory;
+use crate::{Checkpoint, Issue};
+
+/// Bytes of pages of a compressed source that are held; above that a hash of each page is.
+const HELD: u64 = 48 << 20;
+
+/// Previous dumps that are followed.
+const MAX_PARENTS: usize = 64;
+
+/// The pages files of a checkpoint.
+pub(super) struct PageFiles<'a> {
+    checkpoint: &'a Checkpoint,
+    page_size: u64,
+    /// Bytes that are compared at once, and so are hashed at once.
+    unit: u64,
+    /// The source once more, with the pages in memory.
+    held: Option<Archive>,
+    /// Hashes of the pages of a source that is too large for that, by member.
+    hashes: HashMap<Vec<u8>, Arc<[u128]>>,
+    /// Why there are neither.
+    pub issue: Option<Issue>,
+}
+
+impl<'a> PageFiles<'a> {
+    /// Gets hold of the pages: nothing is done for sources that are mapped, others are decoded once.
+    pub fn new(checkpoint: &'a Checkpoint, page_size: u64, unit: u64) -> Self {
+        let archive = checkpoint.archive();
+        let mut files = Self { checkpoint, page_size, unit, held: None, hashes: HashMap::new(), issue: None };
+        if archive.source().backing == Backing::Mapped {
+            return files;
+        }
+        let sizes = archive.current().filter(|member| is_pages(&member.name)).map(|member| member.size_bytes);
+        let mut pages = Pages { hash: sizes.fold(0, u64::saturating_add) > HELD, unit, ..Pages::default() };
+        match archive.again(&mut pages, ckx_archive::Options { budget_bytes: HELD, ..Default::default() }) {
+            Ok(_) if pages.hash => files.hashes = pages.finish(),
+            Ok(again) => files.held = Some(again),
+            Err(error) => files.issue = Some(Issue::unreadable("pages", &error)),
+        }
+        files
+    }
+
+    /// The content of a pages file, as far as it is there.
+    fn read(&self, name: &[u8]) -> Store {
+        if let Some(hashes) = self.hashes.get(name) {
+            return Store::Hashes(hashes.clone());
+        }
+        let archive = self.held.as_ref().unwrap_or_else(|| self.checkpoint.archive());
+        match archive.get(name).map(|member| archive.read_partial(member)) {
+            Some(Ok((bytes, _))) => Store::Bytes(bytes),
+            Some(Err(error)) => Store::Missing(error.to_string()),
+            None => Store::Missing("the image is missing".to_owned()),
+        }
+    }
+}
+
+/// A pages file.
+enum Store {
+    Bytes(Bytes),
+    Hashes(Arc<[u128]>),
+    Missing(String),
+}
+
+fn is_pages(name: &[u8]) -> bool {
+    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    crate::interest::number_in(file, b"pages-", b".img").is_some()
+}
+
+/// Takes the pages of a source that goes by.
+#[derive(Default)]
+struct Pages {
+    hash: bool,
+    unit: u64,
+    done: HashMap<Vec<u8>, Vec<u128>>,
+    /// A page that has not come whole yet.
+    rest: Vec<u8>,
+}
+
+impl Interests for Pages {
+    fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
+        if !is_pages(&member.name) {
+            return Interest::Skip;
+        }
+        if !self.hash {
+            return Interest::Keep;
+        }
+        self.rest.clear();
+        // Of several with one name the last counts.
+        self.done.insert(member.name.to_vec(), Vec::new());
+        Interest::Visit(Vec::new())
+    }
+
+    fn visit(&mut self, member: &TarMember, _: u64, mut chunk: &[u8]) -> Step {
+        let size = self.unit as usize;
+        let Some(hashes) = self.done.get_mut(&*member.name) else { return Step::Next };
+        if !self.rest.is_empty() {
+            let (head, tail) = chunk.split_at(chunk.len().min(size - self.rest.len()));
+            self.rest.extend_from_slice(head);
+            chunk = tail;
+            if self.rest.len() == size {
+                hashes.push(hash(&self.rest));
+                self.rest.clear();
+            }
+        }
+        let whole = chunk.chunks_exact(size);
+        self.rest.extend_from_slice(whole.remainder());
+        hashes.extend(whole.map(hash));
+        Step::Next
+    }
+}
+
+impl Pages {
+    fn finish(self) -> HashMap<Vec<u8>, Arc<[u128]>> {
+        self.done.into_iter().map(|(name, hashes)| (name, hashes.into())).collect()
+    }
+}
+
+/// The page map of a process in one dump of a chain, and its pages file.
+struct Level {
+    name: String,
+    map: Bytes,
+    store: Store,
+}
+
+/// The page maps of a process, in its dump and those before it.
+pub(super) struct Levels {
+    list: Vec<Level>,
+    page_size: u64,
+    unit: u64,
+    /// What is missing or broken.
+    pub issues: Vec<Issue>,
+}
+
+impl Levels {
+    /// Reads the maps of the file name `name`: `pagemap-7.img`, `pagemap-shmem-9.img`.
+    pub fn read(files: &PageFiles<'_>, name: &str) -> Self {
+        let archive = files.checkpoint.archive();
+        let mut levels = Self { list: Vec::new(), page_size: files.page_size, unit: files.unit, issues: Vec::new() };
+        let mut directory = Some(files.checkpoint.images_directory().to_vec());
+        while let Some(here) = directory.filter(|_| levels.list.len() < MAX_PARENTS) {
+            let Some(member) = archive.get(&joined(&here, name.as_bytes())) else {
+                if levels.list.is_empty() {
+                    levels.issues.push(Issue::missing(name));
+                }
+                break;
+            };
+            let map = match archive.read_partial(member) {
+                Ok((map, _)) => map,
+                Err(error) => {
+                    levels.issues.push(Issue::unreadable(name, &error));
+                    break;
+                }
+            };
+            let id = Image::parse(name.as_bytes(), &map).and_then(ckx_criu::pages::PageEntries::new);
+            let id = id.ok().and_then(|entries| entries.pages_id());
+            let pages = id.map_or_else(|| name.replace("pagemap", "pages"), |id| format!("pages-{id}.img"));
+            let store = files.read(&joined(&here, pages.as_bytes()));
+            levels.list.push(Level { name: name.to_owned(), map, store });
+            directory = parent_directory(files.checkpoint, &here);
+        }
+        levels
+    }
+
+    /// The maps, read.
+    pub fn maps(&self) -> Space<'_> {
+        let mut space = Space { levels: self, maps: Vec::new(), issues: Vec::new() };
+        for level in &self.list {
+            let image = Image::parse(level.name.as_bytes(), &level.map);
+            match image.and_then(|image| PageMap::parse(image, self.page_size)) {
+                Ok(map) if map.is_sorted() => {
+                    if let (Store::Missing(reason), true) = (&level.store, map.totals().present_pages > 0) {
+                        let pages = map.pages_id().map_or_else(|| "pages".to_owned(), |id| format!("pages-{id}.img"));
+                        space.issues.push(Issue::new(&pages, "unreadable", reason.as_str()));
+                    }
+                    space.maps.push(map);
+                }
+                Ok(_) => {
+                    let reason = "the entries overlap or are not in order, so the pages are not compared";
+                    space.issues.push(Issue::new(&level.name, "unsorted-pagemap", reason));
+                    break;
+                }
+                Err(error) => {
+                    space.issues.push(Issue::from(&error));
+                    break;
+                }
+            }
+        }
+        space
+    }
+}
+
+/// The memory of a process, as runs.
+pub(super) struct Space<'l> {
+    levels: &'l Levels,
+    maps: Vec<PageMap<'l>>,
+    /// What is missing or broken.
+    pub issues: Vec<Issue>,
+}
+
+impl<'l> Space<'l> {
+    /// The runs of pages between two addresses, sorted.
+    pub fn runs(&self, start: u64, end: u64) -> impl Iterator<Item = Run> + '_ {
+        let runs = self.maps.first().map(|map| map.runs_since(start)).into_iter().flatten();
+        runs.take_while(move |run| run.entry.vaddr < end).flat_map(move |run| {
+            let mut out = Vec::new();
+            self.resolve(0, &run, start, end, &mut out);
+            out
+        })
+    }
+
+    /// The part of a run between two addresses, through the dumps before it.
+    fn resolve(&self, level: usize, run: &PageRun<'_>, start: u64, end: u64, out: &mut Vec<Run>) {
+        let page_size = self.levels.page_size;
+        let first = run.entry.vaddr;
+        let last = first.saturating_add(run.entry.pages.saturating_mul(page_size));
+        let (start, end) = (start.max(first), end.min(last));
+        if start >= end {
+            return;
+        }
+        let mut push = |content| out.push(Run { start, end, content });
+        match run.residency {
+            Residency::Present { file_offset } => {
+                let offset = file_offset.saturating_add(start - first);
+                push(self.stored(level, offset, end - start));
+            }
+            Residency::Parent => match self.maps.get(level + 1) {
+                Some(map) => {
+                    for run in map.runs_since(start).take_while(|run| run.entry.vaddr < end) {
+                        self.resolve(level + 1, &run, start, end, out);
+                    }
+                }
+                None => push(Content::Unknown(Why::Parent)),
+            },
+            Residency::Lazy => push(Content::Unknown(Why::Lazy)),
+            Residency::Blocks { .. } => push(Content::Unknown(Why::Packed)),
+            Residency::Nowhere => {}
+        }
+    }
+
+    fn stored(&self, level: usize, offset: u64, len: u64) -> Content {
+        let unit = self.levels.unit.max(1);
+        match self.levels.list.get(level).map(|level| &level.store) {
+            Some(Store::Bytes(data)) => {
+                let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+                Content::Bytes(data.slice(at(offset)..at(offset.saturating_add(len))))
+            }
+            Some(Store::Hashes(all)) => {
+                let from = usize::try_from(offset / unit).unwrap_or(usize::MAX);
+                Content::Hashes(HashRun { all: all.clone(), from, page_size: unit })
+            }
+            _ => Content::Unknown(Why::Lost),
+        }
+    }
+}

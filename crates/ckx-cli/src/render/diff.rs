@@ -1,7 +1,7 @@
 //! Differences as text: a summary, then a line each with its mark.
 
 use anstyle::{AnsiColor, Style};
-use ckx_core::diff::{Change, Diff, KindSummary, Mark, MemoryChange, Side};
+use ckx_core::diff::{Change, Diff, KindSummary, Mark, MemoryChange, Row, Side};
 use ckx_core::outline::{Cell, Outline, Table};
 
 use crate::render::document::SourceLine;
@@ -97,12 +97,25 @@ impl Page {
     }
 
     fn memory(&mut self, memory: &MemoryChange) {
-        for range in &memory.ranges {
+        let has_rows = memory.ranges.iter().any(|range| !range.rows.is_empty());
+        let shown = if has_rows { memory.ranges.len() } else { MAX_RANGES };
+        for range in memory.ranges.iter().take(shown) {
             self.line(vec![Span::plain(format!("      {range}"))]);
+            range.rows.iter().for_each(|row| self.row(row));
         }
-        if memory.more_ranges > 0 {
-            let text = format!("      and {} more ranges; --format json lists more", memory.more_ranges);
+        let more = memory.more_ranges + memory.ranges.len().saturating_sub(shown) as u64;
+        if more > 0 {
+            let text = format!("      and {more} more ranges: see --bytes or --format json");
             self.line(self.look.spans(&Cell::Faint(text)));
+        }
+    }
+
+    /// Sixteen bytes before and after, as a hexdump.
+    fn row(&mut self, row: &Row) {
+        for (mark, bytes) in [(Mark::Removed, &row.before), (Mark::Added, &row.after)] {
+            let Some(bytes) = bytes else { continue };
+            let text = format!(" {:012x}  {}", row.address, dump(bytes));
+            self.line(vec![Span::plain("        "), Span::styled(mark.sign(), style(mark)), Span::styled(text, style(mark))]);
         }
     }
 
@@ -127,6 +140,23 @@ impl Page {
         text::section("warnings", &outline, Look { width: None, ..self.look }, &mut self.out);
     }
 }
+
+/// Hexadecimal digits as a hexdump has them, with the characters beside.
+fn dump(digits: &str) -> String {
+    let bytes: Vec<u8> =
+        digits.as_bytes().chunks(2).filter_map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok()).collect();
+    let mut out = String::new();
+    for (at, byte) in bytes.iter().enumerate() {
+        let gap = if at == 8 { "  " } else { " " };
+        out.push_str(if at == 0 { "" } else { gap });
+        out.push_str(&format!("{byte:02x}"));
+    }
+    let chars = bytes.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' });
+    format!("{out}  |{}|", chars.collect::<String>())
+}
+
+/// Ranges of a mapping that text shows.
+const MAX_RANGES: usize = 4;
 
 /// Warnings that text shows.
 const MAX_ISSUES: usize = 20;

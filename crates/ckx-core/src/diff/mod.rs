@@ -11,8 +11,11 @@ mod mappings;
 mod memory;
 mod pairing;
 mod pattern;
-mod processes;
+mod sections;
 mod structure;
+mod text;
+
+use std::collections::HashSet;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -24,6 +27,7 @@ pub use pairing::{PairedBy, Pairing, ProcessPair};
 pub use pattern::Pattern;
 pub use structure::Side;
 
+use crate::inspect;
 use crate::{Checkpoint, Issue};
 
 /// What a reader wants of a comparison.
@@ -79,10 +83,33 @@ pub(crate) struct Comparison {
 
 /// All comparisons. Their order is the order on the screen.
 pub const DIFFS: &[Kind] = &[
-    Kind { name: "container", about: "Engine's metadata: config.dump, spec.dump, status", compare: container::compare },
-    Kind { name: "processes", about: "Processes: added, gone, moved, state, program", compare: processes::compare },
-    Kind { name: "memory", about: "Content of memory, page by page", compare: memory::compare },
+    Kind::new("container", "Engine's metadata: config.dump, spec.dump, status", container::compare),
+    Kind::new("processes", "Processes: added, gone, moved, state, program", |pair| {
+        sections::compare::<inspect::processes::Processes>(pair, sections::PROCESS_TREE)
+    }),
+    Kind::new("arguments", "Command lines, as they are in memory", text::arguments),
+    Kind::new("environment", "Environment variables, as they are in memory", text::environment),
+    Kind::new("credentials", "Users, groups, capabilities, security labels", |pair| {
+        sections::compare::<inspect::credentials::Credentials>(pair, sections::CREDENTIALS)
+    }),
+    Kind::new("limits", "Resource limits", |pair| {
+        sections::compare::<inspect::limits::Limits>(pair, sections::LIMITS)
+    }),
+    Kind::new("signals", "Signal handlers, blocked and pending signals", |pair| {
+        sections::compare::<inspect::signals::SignalsReport>(pair, sections::SIGNALS)
+    }),
+    Kind::new("timers", "Timers of processes", |pair| {
+        sections::compare::<inspect::timers::Timers>(pair, sections::TIMERS)
+    }),
+    Kind::new("auxv", "Auxiliary vectors", |pair| sections::compare::<inspect::auxv::Auxv>(pair, sections::AUXV)),
+    Kind::new("memory", "Content of memory, page by page", memory::compare),
 ];
+
+impl Kind {
+    const fn new(name: &'static str, about: &'static str, compare: fn(&Pair<'_>) -> Comparison) -> Self {
+        Self { name, about, compare }
+    }
+}
 
 /// The comparison with this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
@@ -154,6 +181,8 @@ pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Di
     for (kind, comparison) in rows.into_iter().zip(found) {
         diff.add(kind, comparison, options);
     }
+    let mut told = HashSet::new();
+    diff.issues.retain(|issue| told.insert((issue.side, issue.issue.to_string())));
     diff.same = diff.kinds.iter().all(|kind| kind.total() == 0);
     diff
 }
@@ -190,10 +219,7 @@ impl Diff {
         }
         self.kinds.push(summary);
         for (side, issue) in comparison.issues {
-            let issue = SideIssue { side, issue };
-            if !self.issues.contains(&issue) {
-                self.issues.push(issue);
-            }
+            self.issues.push(SideIssue { side, issue });
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diff::structure::Side;
-use crate::model::{Process, Processes};
+use crate::model::{Process, Processes, arguments};
 use crate::{Checkpoint, Name};
 
 /// A process in both checkpoints.
@@ -224,7 +224,7 @@ impl Mark {
             pid: process.pid,
             ppid: process.ppid,
             program: exe.or_else(|| process.comm()),
-            arguments: arguments(checkpoint, process),
+            arguments: arguments::command_line(checkpoint, process).map(|words| words.join(&0)).unwrap_or_default(),
         }
     }
 }
@@ -286,11 +286,4 @@ impl ThreadPairs {
 
 fn tids(process: &Process) -> Vec<u32> {
     process.threads.iter().map(|thread| thread.tid).collect()
-}
-
-/// Arguments as they are in memory; nothing where they cannot be read.
-fn arguments(checkpoint: &Checkpoint, process: &Process) -> Vec<u8> {
-    let Some(mm) = &process.mm else { return Vec::new() };
-    let end = mm.mm_arg_end.min(mm.mm_arg_start.saturating_add(crate::interest::MAX_ARGUMENTS));
-    crate::memory::read(checkpoint, process, mm.mm_arg_start, end).0
 }

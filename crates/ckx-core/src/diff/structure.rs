@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::diff::Pairing;
 use crate::diff::change::{Change, Mark};
+use crate::diff::sections::Lost;
+use crate::diff::{Pair, Pairing};
 
 /// What is particular of a report.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +75,7 @@ pub(crate) struct Walk<'a> {
     pairing: &'a Pairing,
     keep_same: bool,
     reveal: bool,
+    lost: [Lost; 2],
     /// Names from the top to where the walk is.
     at: String,
     process: Option<(u32, u32)>,
@@ -90,12 +92,13 @@ pub(crate) struct Found {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(rules: Rules, pairing: &'a Pairing) -> Self {
+    pub fn new(rules: Rules, pair: &'a Pair<'_>) -> Self {
         Self {
             rules,
-            pairing,
-            keep_same: false,
-            reveal: true,
+            pairing: pair.pairing,
+            keep_same: pair.options.keep_same,
+            reveal: pair.options.reveal,
+            lost: Default::default(),
             at: String::new(),
             process: None,
             of_dump: false,
@@ -104,15 +107,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether things that are the same are listed.
-    pub fn keep_same(mut self, keep: bool) -> Self {
-        self.keep_same = keep;
-        self
-    }
-
-    /// Whether values that are likely to be secret are told.
-    pub fn reveal(mut self, reveal: bool) -> Self {
-        self.reveal = reveal;
+    /// What the sides lack because it could not be read.
+    pub fn lost(mut self, lost: [Lost; 2]) -> Self {
+        self.lost = lost;
         self
     }
 
@@ -147,6 +144,14 @@ impl<'a> Walk<'a> {
         if is_empty(before) && is_empty(after) {
             return true;
         }
+        let lacks = match (before, after) {
+            (None, _) => self.lost[0].may_lack(self.process.map(|ids| ids.0)),
+            (_, None) => self.lost[1].may_lack(self.process.map(|ids| ids.1)),
+            _ => false,
+        };
+        if lacks {
+            return true;
+        }
         let mut change = Change::new(path, before.cloned(), after.cloned());
         change.of_dump = self.of_dump;
         self.changes.push(change);
@@ -169,7 +174,7 @@ impl<'a> Walk<'a> {
         let mut same = true;
         let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
         for name in names {
-            let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let below = below(path, name);
             let values = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
             same &= self.inside(name, |walk| walk.field(&below, name, values));
         }
@@ -316,13 +321,20 @@ impl<'a> Walk<'a> {
             _ if path.ends_with('.') => format!("{path}{name}"),
             _ => format!("{path}[{name}]"),
         };
-        if let (Key::Process(field) | Key::AnyProcess(field), Some((a, b))) = (key, both) {
-            self.process = id_in(a, field).zip(id_in(b, field));
+        if let Key::Process(field) | Key::AnyProcess(field) = key {
+            self.process = a.or(b).and_then(|value| self.pair_of(id_in(value, field)?, a.is_some()));
         }
         match both {
             Some((a, b)) => self.one(&below, |walk| walk.value(&below, a, b)),
-            None if matches!(key, Key::Process(_)) => true,
+            None if matches!(key, Key::Process(_)) && self.process.is_none() => true,
             None => self.tell(&below, a, b),
+        }
+    }
+
+    fn pair_of(&self, pid: u32, is_before: bool) -> Option<(u32, u32)> {
+        match is_before {
+            true => Some((pid, self.pairing.after(pid)?)),
+            false => Some((self.pairing.before(pid)?, pid)),
         }
     }
 
@@ -348,7 +360,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Which checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The first.
@@ -366,6 +378,15 @@ pub(crate) fn hide(change: &mut Change) {
         change.before = None;
         change.after = None;
         change.redacted = true;
+    }
+}
+
+/// The path of a field. Names that are no plain words stand in brackets.
+fn below(path: &str, name: &str) -> String {
+    match (path.is_empty(), name.contains(['.', '/', '[', ' '])) {
+        (true, _) => name.to_owned(),
+        (false, true) => format!("{path}[{name}]"),
+        (false, false) => format!("{path}.{name}"),
     }
 }
 

@@ -1,0 +1,115 @@
+//! Comparing sections of `inspect` by structure, with what is particular of each.
+
+use std::collections::HashSet;
+
+use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk};
+use crate::diff::{Comparison, Pair, Side};
+use crate::inspect::Collect;
+use crate::Issue;
+
+/// Compares a section of both checkpoints.
+pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
+    let (before, after) = (T::collect(pair.before), T::collect(pair.after));
+    let mut found = Comparison::default();
+    for (side, report) in [(Side::Before, &before), (Side::After, &after)] {
+        found.issues.extend(report.issues().iter().map(|issue| (side, issue.clone())));
+    }
+    let json = |report: &T| serde_json::to_value(report);
+    // Reports are plain data with text keys, which JSON can hold.
+    let (Ok(a), Ok(b)) = (json(&before), json(&after)) else { return found };
+    let lost = [Lost::of(before.issues()), Lost::of(after.issues())];
+    let walk = Walk::new(rules, pair).lost(lost);
+    let compared = walk.compare("", &a, &b);
+    found.changes = compared.changes;
+    found.same = compared.same;
+    found
+}
+
+/// What a side lacks because it could not be read: that only the other has it is then no difference.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// Something that concerns all processes.
+    all: bool,
+    pids: HashSet<u32>,
+}
+
+impl Lost {
+    /// Takes from the names of the images what is lacking.
+    pub fn of(issues: &[Issue]) -> Self {
+        let mut lost = Self::default();
+        for issue in issues {
+            match pid_of(&issue.image) {
+                Some(pid) => _ = lost.pids.insert(pid),
+                None => lost.all = true,
+            }
+        }
+        lost
+    }
+
+    /// Whether something of a process may be lacking; `None` for what belongs to no process.
+    pub fn may_lack(&self, pid: Option<u32>) -> bool {
+        self.all || pid.map_or(!self.pids.is_empty(), |pid| self.pids.contains(&pid))
+    }
+}
+
+/// The process that an image is of. Other images have numbers too; those count for all.
+fn pid_of(image: &str) -> Option<u32> {
+    let kinds = ["core-", "mm-", "ids-", "fs-", "pagemap-", "rlimit-", "sigacts-", "vmas-"];
+    let number = kinds.iter().find_map(|kind| image.strip_prefix(kind))?;
+    number.strip_suffix(".img")?.parse().ok()
+}
+
+const PROCESSES: ListRule = ListRule { at: "processes", key: Key::Process("pid"), shown: "" };
+
+/// Names that all parts of sections begin with; the section of processes compares them.
+const COMM: (&str, Treatment) = ("processes.comm", Treatment::Skip);
+
+/// What was wrong is told beside, by side.
+const ISSUES: (&str, Treatment) = ("issues", Treatment::Skip);
+
+pub(super) const PROCESS_TREE: Rules = Rules {
+    lists: &[ListRule { key: Key::AnyProcess("pid"), ..PROCESSES }],
+    fields: &[
+        ISSUES,
+        // Compared as they are in memory, with secrets hidden only where they are shown.
+        ("processes.cmdline", Treatment::Skip),
+        ("processes.redacted", Treatment::Skip),
+        ("processes.cmdline_absent", Treatment::Skip),
+        // Threads, mappings, pages and namespaces have comparisons of their own.
+        ("processes.threads", Treatment::Skip),
+        ("processes.memory", Treatment::Skip),
+        ("processes.pid_ns_id", Treatment::Skip),
+    ],
+};
+
+pub(super) const CREDENTIALS: Rules = Rules {
+    lists: &[PROCESSES, ListRule { at: "threads", key: Key::Thread("tid"), shown: "thread" }],
+    fields: &[ISSUES, COMM],
+};
+
+pub(super) const LIMITS: Rules = Rules { lists: &[PROCESSES], fields: &[ISSUES, COMM] };
+
+pub(super) const SIGNALS: Rules = Rules {
+    lists: &[PROCESSES, ListRule { at: "sigactions", key: Key::Fields(&["signal"]), shown: "sigaction" }],
+    fields: &[ISSUES, COMM],
+};
+
+pub(super) const TIMERS: Rules = Rules {
+    lists: &[
+        PROCESSES,
+        ListRule { at: "interval", key: Key::Fields(&["timer"]), shown: "itimer" },
+        ListRule { at: "posix", key: Key::Fields(&["it_id"]), shown: "timer" },
+    ],
+    fields: &[
+        ISSUES,
+        COMM,
+        // Time that is left runs, whatever the container does.
+        ("interval.value_us", Treatment::OfDump),
+        ("posix.value_ns", Treatment::OfDump),
+    ],
+};
+
+pub(super) const AUXV: Rules = Rules {
+    lists: &[PROCESSES, ListRule { at: "auxv", key: Key::Fields(&["name", "type"]), shown: "" }],
+    fields: &[ISSUES, COMM],
+};

@@ -1,0 +1,121 @@
+//! `arguments` and `environment`: what programs were called with, as it is in memory.
+
+use serde_json::Value;
+
+use crate::diff::change::{Change, Mark};
+use crate::diff::structure::hide;
+use crate::diff::{Comparison, Pair, Side};
+use crate::model::{Process, arguments};
+use crate::{Checkpoint, Name, secret};
+
+/// Lets `compare` look at each pair of processes that have memory.
+fn each(pair: &Pair<'_>, mut compare: impl FnMut(&str, &Process, &Process)) {
+    for ids in pair.pairing.pairs() {
+        let (a, b) = (pair.before.processes().get(ids.before), pair.after.processes().get(ids.after));
+        if let (Some(a), Some(b)) = (a, b)
+            && a.mm.is_some()
+            && b.mm.is_some()
+        {
+            let place = format!("proc[{}]", pair.pairing.name_of(a.pid, Side::Before));
+            compare(&place, a, b);
+        }
+    }
+}
+
+type Entries = Vec<Vec<u8>>;
+type Read = fn(&Checkpoint, &Process) -> Result<Entries, String>;
+
+/// Reads something of both processes; what cannot be read is told.
+fn both(pair: &Pair<'_>, read: Read, a: &Process, b: &Process, found: &mut Comparison) -> Option<(Entries, Entries)> {
+    let mut side = |side, checkpoint, process: &Process| {
+        read(checkpoint, process)
+            .map_err(|reason| {
+                let image = format!("pagemap-{}.img", process.pid);
+                let reason = format!("the arguments or the environment cannot be read: {reason}");
+                found.issues.push((side, crate::Issue::new(&image, "arguments-unreadable", reason)));
+            })
+            .ok()
+    };
+    Some((side(Side::Before, pair.before, a)?, side(Side::After, pair.after, b)?))
+}
+
+/// Compares command lines.
+pub(super) fn arguments(pair: &Pair<'_>) -> Comparison {
+    let mut found = Comparison::default();
+    let mut changes = Vec::new();
+    each(pair, |place, a, b| {
+        let Some((before, after)) = both(pair, arguments::command_line, a, b, &mut found) else { return };
+        let path = format!("{place}.cmdline");
+        if before == after {
+            found.same += 1;
+            changes.extend(pair.options.keep_same.then(|| Change::same(path)));
+            return;
+        }
+        let shown = |words: &Entries| secret::arguments(words, pair.options.reveal);
+        let ((before, hides_before), (after, hides_after)) = (shown(&before), shown(&after));
+        let value = |words: &[Name]| Value::from(words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut change = Change::new(path, Some(value(&before)), Some(value(&after)));
+        if hides_before || hides_after {
+            change.remark = Some("secrets hidden".to_owned());
+        }
+        changes.push(change);
+    });
+    found.changes = changes;
+    found
+}
+
+/// Compares environments, variable by variable.
+pub(super) fn environment(pair: &Pair<'_>) -> Comparison {
+    let mut found = Comparison::default();
+    let mut changes = Vec::new();
+    each(pair, |place, a, b| {
+        let Some((before, after)) = both(pair, arguments::environment, a, b, &mut found) else { return };
+        found.same += variables(&format!("{place}.env"), &before, &after, pair.options, &mut changes);
+    });
+    found.changes = changes;
+    found
+}
+
+/// Compares lists of `NAME=value`; the number of those that are the same.
+pub(crate) fn variables(
+    place: &str,
+    before: &[Vec<u8>],
+    after: &[Vec<u8>],
+    options: &crate::diff::Options,
+    changes: &mut Vec<Change>,
+) -> u64 {
+    let (before, after) = (named(before), named(after));
+    let mut same = 0;
+    let names = before.iter().chain(after.iter().filter(|(name, _)| !before.iter().any(|(other, _)| other == name)));
+    for (name, _) in names {
+        let value = |list: &[(Vec<u8>, Vec<u8>)]| {
+            list.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+        };
+        let (a, b) = (value(&before), value(&after));
+        let path = format!("{place}.{}", Name::from(name));
+        if a == b {
+            same += 1;
+            changes.extend(options.keep_same.then(|| Change::same(path)));
+            continue;
+        }
+        let hides = [&a, &b].into_iter().flatten().any(|value| secret::hides_variable(name, value));
+        let text = |value: Option<Vec<u8>>| value.map(|value| Value::from(Name::from(value).to_string()));
+        let mut change = Change::new(path, text(a), text(b));
+        if hides && !options.reveal && change.mark != Mark::Same {
+            hide(&mut change);
+        }
+        changes.push(change);
+    }
+    same
+}
+
+/// Variables by name, in order; of several with one name the first counts, as for programs. Entries
+/// without a name are told by themselves.
+fn named(entries: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut seen = std::collections::HashSet::new();
+    let split = entries.iter().map(|entry| match entry.iter().position(|byte| *byte == b'=') {
+        Some(at) if at > 0 => (entry[..at].to_vec(), entry[at + 1..].to_vec()),
+        _ => (entry.clone(), Vec::new()),
+    });
+    split.filter(|(name, _)| seen.insert(name.clone())).collect()
+}

@@ -35,7 +35,11 @@ fn summary(diff: &Diff) -> Outline {
         table.row(vec![Cell::from(kind.kind), count(kind.added), count(kind.removed), count(kind.changed)]);
     }
     if table.rows.is_empty() {
-        outline.line(if diff.issues.is_empty() { "no difference" } else { "no difference in what could be read" });
+        outline.line(if diff.issues.is_empty() {
+            "no difference"
+        } else {
+            "no difference in what could be read"
+        });
     }
     outline.table(table);
     let apart: Vec<&KindSummary> = diff.kinds.iter().filter(|kind| kind.of_dump > 0).collect();
@@ -69,7 +73,8 @@ impl Page {
     /// Pairs that a reader would not expect.
     fn pairs(&mut self, diff: &Diff) {
         for pair in diff.pairs.iter().filter(|pair| pair.before != pair.after) {
-            let text = format!("    process {} is {} in the second, by {}", pair.before, pair.after, pair.by.word());
+            let text =
+                format!("    process {} is {} in the second, by {}", pair.before, pair.after, pair.by.word());
             self.line(self.look.spans(&Cell::Faint(text)));
         }
     }
@@ -88,7 +93,8 @@ impl Page {
     }
 
     fn change(&mut self, change: &Change) {
-        let mut spans = vec![Span::plain("  "), Span::styled(change.mark.sign(), style(change.mark)), Span::plain(" ")];
+        let mut spans =
+            vec![Span::plain("  "), Span::styled(change.mark.sign(), style(change.mark)), Span::plain(" ")];
         spans.extend(self.look.line(&change.cells()));
         self.line(spans);
         if let Some(memory) = &change.memory {
@@ -115,7 +121,11 @@ impl Page {
         for (mark, bytes) in [(Mark::Removed, &row.before), (Mark::Added, &row.after)] {
             let Some(bytes) = bytes else { continue };
             let text = format!(" {:012x}  {}", row.address, dump(bytes));
-            self.line(vec![Span::plain("        "), Span::styled(mark.sign(), style(mark)), Span::styled(text, style(mark))]);
+            self.line(vec![
+                Span::plain("        "),
+                Span::styled(mark.sign(), style(mark)),
+                Span::styled(text, style(mark)),
+            ]);
         }
     }
 
@@ -130,11 +140,15 @@ impl Page {
                 Side::Before => "A:",
                 Side::After => "B:",
             };
-            let cells = vec![Cell::Marked("!".to_owned()), Cell::from(side), Cell::Text(issue.issue.to_string())];
+            let cells =
+                vec![Cell::Marked("!".to_owned()), Cell::from(side), Cell::Text(issue.issue.to_string())];
             outline.line(Cell::Line(cells));
         }
         if diff.issues.len() > MAX_ISSUES {
-            outline.line(Cell::Faint(format!("and {} more; --format json lists all", diff.issues.len() - MAX_ISSUES)));
+            outline.line(Cell::Faint(format!(
+                "and {} more; --format json lists all",
+                diff.issues.len() - MAX_ISSUES
+            )));
         }
         self.out.push('\n');
         text::section("warnings", &outline, Look { width: None, ..self.look }, &mut self.out);
@@ -143,8 +157,11 @@ impl Page {
 
 /// Hexadecimal digits as a hexdump has them, with the characters beside.
 fn dump(digits: &str) -> String {
-    let bytes: Vec<u8> =
-        digits.as_bytes().chunks(2).filter_map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok()).collect();
+    let bytes: Vec<u8> = digits
+        .as_bytes()
+        .chunks(2)
+        .filter_map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok())
+        .collect();
     let mut out = String::new();
     for (at, byte) in bytes.iter().enumerate() {
         let gap = if at == 8 { "  " } else { " " };

@@ -11,7 +11,8 @@ use crate::diff::{Comparison, Pair, Side};
 use crate::{Checkpoint, Issue, secret};
 
 /// Files of engines that are JSON, at the top of the archive.
-const FILES: &[&str] = &["config.dump", "spec.dump", "status.dump", "status", "network.status", "bind.mounts"];
+const FILES: &[&str] =
+    &["config.dump", "spec.dump", "status.dump", "status", "network.status", "bind.mounts"];
 
 const RULES: Rules = Rules {
     lists: &[
@@ -47,7 +48,8 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
         let paths: std::collections::BTreeSet<&String> = env_before.keys().chain(env_after.keys()).collect();
         for path in paths {
             let list = |map: &'_ BTreeMap<String, Vec<Vec<u8>>>| map.get(path).unwrap_or(&none).clone();
-            all.same += variables(path, &list(&env_before), &list(&env_after), pair.options, &mut all.changes);
+            all.same +=
+                variables(path, &list(&env_before), &list(&env_after), pair.options, &mut all.changes);
         }
     }
     all
@@ -98,7 +100,9 @@ fn masked(mut change: Change, reveal: bool) -> Change {
 fn hides(field: &str, value: &Value) -> bool {
     let any = |words: &[Vec<u8>]| secret::arguments(words, false).1;
     match value {
-        Value::String(text) => any(&[text.as_bytes().to_vec()]) || any(&[format!("{field}={text}").into_bytes()]),
+        Value::String(text) => {
+            any(&[text.as_bytes().to_vec()]) || any(&[format!("{field}={text}").into_bytes()])
+        }
         Value::Array(list) => {
             let words: Vec<Vec<u8>> =
                 list.iter().filter_map(|word| Some(word.as_str()?.as_bytes().to_vec())).collect();
@@ -117,7 +121,11 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_wherever_they_are() {
-        for value in [json!({"a": {"api_token": "x"}}), json!(["run", "--password", "x"]), json!("ghp_0123456789abcdef")] {
+        for value in [
+            json!({"a": {"api_token": "x"}}),
+            json!(["run", "--password", "x"]),
+            json!("ghp_0123456789abcdef"),
+        ] {
             let change = Change::new("config.dump.spec", None, Some(value.clone()));
             assert!(masked(change.clone(), false).redacted, "{value}");
             assert_eq!(masked(change.clone(), true), change);

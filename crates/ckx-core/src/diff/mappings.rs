@@ -47,7 +47,8 @@ pub(super) fn of(checkpoint: &Checkpoint, process: &Process) -> Vec<Mapping> {
     let Some(mm) = &process.mm else { return Vec::new() };
     let brk = mm.mm_start_brk..mm.mm_brk.max(mm.mm_start_brk.saturating_add(1));
     let vmas = mm.vmas.iter().filter(|vma| vma.status & status::GUARD == 0);
-    let mut list: Vec<Mapping> = vmas.map(|vma| mapping(checkpoint, vma, mm.mm_start_stack, brk.clone())).collect();
+    let mut list: Vec<Mapping> =
+        vmas.map(|vma| mapping(checkpoint, vma, mm.mm_start_stack, brk.clone())).collect();
     list.sort_by_key(|mapping| mapping.start);
     let mut end = 0;
     for mapping in &mut list {
@@ -128,7 +129,9 @@ pub(super) fn by_address<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec
         // What a mapping grew by is part of it.
         let is_one = |unit: &Unit<'m>| match (first, second) {
             (Some(_), _) if unit.before.is_some() => is_same(unit.before, first),
-            (Some(mapping), _) => is_same(unit.after, second) && unit.after.is_some_and(|other| other.name == mapping.name),
+            (Some(mapping), _) => {
+                is_same(unit.after, second) && unit.after.is_some_and(|other| other.name == mapping.name)
+            }
             (None, _) => is_same(unit.after, second),
         };
         match units.last_mut().filter(|unit| is_one(unit)) {

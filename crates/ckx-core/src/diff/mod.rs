@@ -101,7 +101,9 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("timers", "Timers of processes", |pair| {
         sections::compare::<inspect::timers::Timers>(pair, sections::TIMERS)
     }),
-    Kind::new("auxv", "Auxiliary vectors", |pair| sections::compare::<inspect::auxv::Auxv>(pair, sections::AUXV)),
+    Kind::new("auxv", "Auxiliary vectors", |pair| {
+        sections::compare::<inspect::auxv::Auxv>(pair, sections::AUXV)
+    }),
     Kind::new("memory", "Content of memory, page by page", memory::compare),
 ];
 
@@ -196,8 +198,14 @@ impl Options {
 
 impl Diff {
     fn add(&mut self, kind: &'static Kind, comparison: Comparison, options: &Options) {
-        let mut summary =
-            KindSummary { kind: kind.name, added: 0, removed: 0, changed: 0, of_dump: 0, same: comparison.same };
+        let mut summary = KindSummary {
+            kind: kind.name,
+            added: 0,
+            removed: 0,
+            changed: 0,
+            of_dump: 0,
+            same: comparison.same,
+        };
         let is_asked = options.with_dump || options.only.iter().any(|name| name == kind.name);
         for mut change in comparison.changes {
             if options.ignore.iter().any(|pattern| pattern.matches(&change.path)) {

@@ -224,7 +224,9 @@ impl Mark {
             pid: process.pid,
             ppid: process.ppid,
             program: exe.or_else(|| process.comm()),
-            arguments: arguments::command_line(checkpoint, process).map(|words| words.join(&0)).unwrap_or_default(),
+            arguments: arguments::command_line(checkpoint, process)
+                .map(|words| words.join(&0))
+                .unwrap_or_default(),
         }
     }
 }
@@ -263,7 +265,8 @@ impl ThreadPairs {
         // Ids of a restored process are those of the dump. Where they are not, it is another process
         // that runs the same program, and its threads were started in the same order.
         if a.pid != b.pid {
-            let mut rest = list_b.iter().filter(|tid| !pairs.before.contains_key(tid)).copied().collect::<Vec<_>>();
+            let mut rest =
+                list_b.iter().filter(|tid| !pairs.before.contains_key(tid)).copied().collect::<Vec<_>>();
             rest.reverse();
             for tid in list_a {
                 if !pairs.after.contains_key(&tid)

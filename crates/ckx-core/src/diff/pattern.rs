@@ -24,9 +24,8 @@ impl Pattern {
     pub fn matches(&self, path: &str) -> bool {
         let pattern = self.0.as_bytes();
         let bytes = path.as_bytes();
-        let ends = (0..bytes.len())
-            .filter(|at| matches!(bytes.get(*at), Some(b'.' | b'[')))
-            .chain([bytes.len()]);
+        let ends =
+            (0..bytes.len()).filter(|at| matches!(bytes.get(*at), Some(b'.' | b'['))).chain([bytes.len()]);
         let mut heads = ends.filter_map(|end| bytes.get(..end));
         heads.any(|head| glob(pattern, head)) || self.is_field(path)
     }
@@ -70,9 +69,17 @@ mod tests {
     #[test]
     fn patterns_hold_for_what_is_below() {
         let holds = |pattern: &str, path: &str| Pattern::new(pattern).matches(path);
-        for pattern in ["proc[7].fd[9].offset_bytes", "proc[7].fd", "proc[7]", "proc", "proc[*].fd[*].offset_bytes",
-            "*.offset_bytes", "*", "offset_bytes", "proc[7].fd[9]"]
-        {
+        for pattern in [
+            "proc[7].fd[9].offset_bytes",
+            "proc[7].fd",
+            "proc[7]",
+            "proc",
+            "proc[*].fd[*].offset_bytes",
+            "*.offset_bytes",
+            "*",
+            "offset_bytes",
+            "proc[7].fd[9]",
+        ] {
             assert!(holds(pattern, "proc[7].fd[9].offset_bytes"), "{pattern}");
         }
         for pattern in ["", "proc[7].f", "proc[8]", "offset", "*.fd[8]*", "proc[7].fd[9].offset_bytes.x"] {

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::Issue;
 use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk};
 use crate::diff::{Comparison, Pair, Side};
 use crate::inspect::Collect;
-use crate::Issue;
 
 /// Compares a section of both checkpoints.
 pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
@@ -110,6 +110,7 @@ pub(super) const TIMERS: Rules = Rules {
 };
 
 pub(super) const AUXV: Rules = Rules {
-    lists: &[PROCESSES, ListRule { at: "auxv", key: Key::Fields(&["name", "type"]), shown: "" }],
-    fields: &[ISSUES, COMM],
+    lists: &[PROCESSES, ListRule { at: "auxv", key: Key::First(&["name", "type"]), shown: "" }],
+    // Texts are in memory, which is compared by itself, and of compressed sources not at hand.
+    fields: &[ISSUES, COMM, ("auxv.text", Treatment::Skip)],
 };

@@ -37,6 +37,8 @@ pub(crate) struct ListRule {
 /// What makes an element of a list itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Key {
+    /// The first of these fields that it has.
+    First(&'static [&'static str]),
     /// These fields.
     Fields(&'static [&'static str]),
     /// The process with the id in this field. Its path starts anew; processes that only one side has
@@ -59,8 +61,6 @@ pub(crate) enum Treatment {
     OfDump,
     /// It is the id of a process: the same if the processes are a pair.
     Process,
-    /// Its values are not told.
-    Secret,
 }
 
 /// Fields that tell elements apart where no rule says so.
@@ -74,7 +74,6 @@ pub(crate) struct Walk<'a> {
     rules: Rules,
     pairing: &'a Pairing,
     keep_same: bool,
-    reveal: bool,
     lost: [Lost; 2],
     /// Names from the top to where the walk is.
     at: String,
@@ -97,7 +96,6 @@ impl<'a> Walk<'a> {
             rules,
             pairing: pair.pairing,
             keep_same: pair.options.keep_same,
-            reveal: pair.options.reveal,
             lost: Default::default(),
             at: String::new(),
             process: None,
@@ -208,14 +206,6 @@ impl<'a> Walk<'a> {
                 let outer = std::mem::replace(&mut self.of_dump, true);
                 let same = self.value(path, a, b);
                 self.of_dump = outer;
-                same
-            }
-            Some(Treatment::Secret) => {
-                let from = self.changes.len();
-                let same = self.value(path, a, b);
-                if !self.reveal {
-                    self.changes.iter_mut().skip(from).for_each(hide);
-                }
                 same
             }
         }
@@ -351,8 +341,13 @@ impl<'a> Walk<'a> {
                 _ => "?".to_owned(),
             },
             Key::Fields(fields) => {
-                let parts = fields.iter().filter_map(|field| at_path(value, field)).filter(|part| !part.is_null());
+                let parts =
+                    fields.iter().filter_map(|field| at_path(value, field)).filter(|part| !part.is_null());
                 parts.map(plain).collect::<Vec<_>>().join(" ")
+            }
+            Key::First(fields) => {
+                let mut found = fields.iter().filter_map(|field| at_path(value, field));
+                found.find(|value| !value.is_null()).map(plain).unwrap_or_default()
             }
             Key::Position => String::new(),
         }
@@ -360,7 +355,9 @@ impl<'a> Walk<'a> {
 }
 
 /// Which checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The first.
@@ -428,7 +425,9 @@ fn usual_key(a: &[Value], b: &[Value]) -> Key {
         return Key::Position;
     }
     let has = |name: &str| {
-        a.iter().chain(b).all(|value| value.get(name).is_some_and(|value| value.is_string() || value.is_number()))
+        a.iter()
+            .chain(b)
+            .all(|value| value.get(name).is_some_and(|value| value.is_string() || value.is_number()))
     };
     let at = USUAL_KEYS.iter().position(|name| has(name));
     match at.and_then(|at| USUAL_KEYS.get(at..=at)) {

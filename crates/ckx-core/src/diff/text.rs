@@ -26,7 +26,13 @@ type Entries = Vec<Vec<u8>>;
 type Read = fn(&Checkpoint, &Process) -> Result<Entries, String>;
 
 /// Reads something of both processes; what cannot be read is told.
-fn both(pair: &Pair<'_>, read: Read, a: &Process, b: &Process, found: &mut Comparison) -> Option<(Entries, Entries)> {
+fn both(
+    pair: &Pair<'_>,
+    read: Read,
+    a: &Process,
+    b: &Process,
+    found: &mut Comparison,
+) -> Option<(Entries, Entries)> {
     let mut side = |side, checkpoint, process: &Process| {
         read(checkpoint, process)
             .map_err(|reason| {
@@ -86,7 +92,8 @@ pub(crate) fn variables(
 ) -> u64 {
     let (before, after) = (named(before), named(after));
     let mut same = 0;
-    let names = before.iter().chain(after.iter().filter(|(name, _)| !before.iter().any(|(other, _)| other == name)));
+    let names =
+        before.iter().chain(after.iter().filter(|(name, _)| !before.iter().any(|(other, _)| other == name)));
     for (name, _) in names {
         let value = |list: &[(Vec<u8>, Vec<u8>)]| {
             list.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())

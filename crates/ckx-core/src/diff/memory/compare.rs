@@ -26,7 +26,7 @@ pub(super) enum Why {
     Parent,
     /// It was left on the dumping host.
     Lazy,
-    /// It is stored in a form that is not decoded here.
+    /// It is compressed, and does not unpack, or only its hash is known.
     Packed,
     /// The pages file ends before it, or is not there.
     Lost,
@@ -39,7 +39,7 @@ impl Why {
         match self {
             Self::Parent => "in a previous dump that is not in the source",
             Self::Lazy => "left on the dumping host",
-            Self::Packed => "compressed one by one",
+            Self::Packed => "compressed and cannot be unpacked",
             Self::Lost => "not in the pages file",
         }
     }
@@ -168,10 +168,13 @@ impl<A: Iterator<Item = Run>, B: Iterator<Item = Run>> Iterator for Steps<A, B> 
 const MAX_STEP: u64 = 1 << 20;
 
 impl Run {
-    fn part(&self, start: u64, end: u64) -> Content {
+    /// The content of a part of it.
+    pub fn part(&self, start: u64, end: u64) -> Content {
         match &self.content {
             Content::Bytes(data) => {
-                let at = |address: u64| usize::try_from(address - self.start).unwrap_or(usize::MAX).min(data.len());
+                let at = |address: u64| {
+                    usize::try_from(address - self.start).unwrap_or(usize::MAX).min(data.len())
+                };
                 Content::Bytes(data.slice(at(start)..at(end)))
             }
             Content::Hashes(hashes) => {
@@ -313,7 +316,14 @@ fn differing(a: &[u8], b: &[u8]) -> u64 {
 }
 
 impl Tally {
-    fn add(&mut self, start: u64, verdict: Verdict, a: Option<Page<'_>>, b: Option<Page<'_>>, manner: Manner) {
+    fn add(
+        &mut self,
+        start: u64,
+        verdict: Verdict,
+        a: Option<Page<'_>>,
+        b: Option<Page<'_>>,
+        manner: Manner,
+    ) {
         let mark = match verdict {
             Verdict::Same => {
                 self.same += 1;
@@ -342,7 +352,10 @@ impl Tally {
         }
         self.changed_bytes = sum(self.changed_bytes, changed);
         let rows = if manner.show_bytes == 0 { Vec::new() } else { rows(start, bytes, manner) };
-        self.push(Stretch { start, end: start + manner.page_size, mark, changed_bytes: changed, rows }, manner);
+        self.push(
+            Stretch { start, end: start + manner.page_size, mark, changed_bytes: changed, rows },
+            manner,
+        );
     }
 
     /// Adds a stretch; one that goes on where the last ended becomes part of it.
@@ -442,7 +455,8 @@ mod tests {
         // A page of zeros that is not there is a page of zeros.
         assert_eq!(counts(&found), [4, 1, 1, 1, 0]);
         assert_eq!(found.changed_bytes, Some(PAGE));
-        let marks: Vec<_> = found.stretches.iter().map(|each| (each.start / PAGE, each.end / PAGE, each.mark)).collect();
+        let marks: Vec<_> =
+            found.stretches.iter().map(|each| (each.start / PAGE, each.end / PAGE, each.mark)).collect();
         assert_eq!(marks, [(0, 1, Mark::Removed), (2, 3, Mark::Changed), (4, 5, Mark::Added)]);
         let row = &found.stretches[1].rows[0];
         assert_eq!((row.address, row.before, row.after), (2 * PAGE, Some([3; 16]), Some([9; 16])));
@@ -458,7 +472,10 @@ mod tests {
     #[test]
     fn hashes_bytes_and_zeros_compare() {
         let zero = |pages: u64| Run { start: 0, end: pages * PAGE, content: Content::Zero };
-        assert_eq!(counts(&tally(vec![hashes(0, &[1, 2])], vec![bytes(0, &[1, 3])], MANNER)), [1, 1, 0, 0, 0]);
+        assert_eq!(
+            counts(&tally(vec![hashes(0, &[1, 2])], vec![bytes(0, &[1, 3])], MANNER)),
+            [1, 1, 0, 0, 0]
+        );
         assert_eq!(counts(&tally(vec![hashes(0, &[0, 2])], vec![zero(2)], MANNER)), [1, 1, 0, 0, 0]);
         assert_eq!(counts(&tally(vec![bytes(0, &[0, 2])], vec![zero(2)], MANNER)), [1, 1, 0, 0, 0]);
         // A run of hashes that another run cuts in two.

@@ -24,10 +24,12 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
     let mut all = Comparison::default();
     let sizes = [page_size(pair.before), page_size(pair.after)];
     let unit = sizes[0].min(sizes[1]);
-    let read = || rayon::join(
-        || PageFiles::new(pair.before, sizes[0], unit),
-        || PageFiles::new(pair.after, sizes[1], unit),
-    );
+    let read = || {
+        rayon::join(
+            || PageFiles::new(pair.before, sizes[0], unit),
+            || PageFiles::new(pair.after, sizes[1], unit),
+        )
+    };
     let (before, after) = read();
     for (side, files) in [(Side::Before, &before), (Side::After, &after)] {
         all.issues.extend(files.issue.clone().map(|issue| (side, issue)));
@@ -100,7 +102,10 @@ impl Memory<'_> {
         let before = Levels::read(self.files[0], &names[0]);
         let after = Levels::read(self.files[1], &names[1]);
         let maps = (before.maps(), after.maps());
-        let unknown = compare(self, Spaces { before: &maps.0, after: &maps.1 });
+        let unknown = match maps.0.is_lost() || maps.1.is_lost() {
+            true => Unknown::default(),
+            false => compare(self, Spaces { before: &maps.0, after: &maps.1 }),
+        };
         for (side, levels, space) in [(Side::Before, &before, &maps.0), (Side::After, &after, &maps.1)] {
             let issues = levels.issues.iter().chain(&space.issues).cloned();
             self.found.issues.extend(issues.map(|issue| (side, issue)));
@@ -130,7 +135,8 @@ impl Memory<'_> {
         }
         let names = [a, b].map(|id| format!("pagemap-shmem-{id}.img"));
         // An object of which no page was touched has no map.
-        let is_there = |checkpoint: &Checkpoint, name: &str| checkpoint.image_member(name.as_bytes()).is_some();
+        let is_there =
+            |checkpoint: &Checkpoint, name: &str| checkpoint.image_member(name.as_bytes()).is_some();
         if !is_there(self.pair.before, &names[0]) && !is_there(self.pair.after, &names[1]) {
             return;
         }
@@ -160,7 +166,9 @@ impl Memory<'_> {
             (_, None) => Mark::Removed,
             _ => Mark::Changed,
         };
-        if unit.before.is_some_and(Mapping::is_private_code) && unit.after.is_some_and(Mapping::is_private_code) {
+        if unit.before.is_some_and(Mapping::is_private_code)
+            && unit.after.is_some_and(Mapping::is_private_code)
+        {
             change.remark = Some("code differs".to_owned());
         }
         change.memory = Some(Box::new(MemoryChange::new(mapping, unit, tally)));
@@ -174,10 +182,8 @@ impl Spaces<'_, '_> {
             let (start, end) = (*start, *end);
             let before = self.before.runs(start, end);
             let shift = unit.shift;
-            let after = self.after.runs(start.wrapping_add(shift), end.wrapping_add(shift)).map(move |run| Run {
-                start: run.start.wrapping_sub(shift),
-                end: run.end.wrapping_sub(shift),
-                ..run
+            let after = self.after.runs(start.wrapping_add(shift), end.wrapping_add(shift)).map(move |run| {
+                Run { start: run.start.wrapping_sub(shift), end: run.end.wrapping_sub(shift), ..run }
             });
             Steps::new(before, after)
         });

@@ -8,7 +8,7 @@ use ckx_archive::archive::{Backing, Kept};
 use ckx_archive::tarball::{Step, TarMember};
 use ckx_archive::{Archive, Interest, Interests};
 use ckx_criu::Image;
-use ckx_criu::pages::{PageMap, PageRun, Residency};
+use ckx_criu::pages::{Block, BlockEncoding, PageMap, PageRun, Residency};
 
 use super::compare::{Content, HashRun, Run, Why, hash};
 use crate::checkpoint::joined;
@@ -148,7 +148,8 @@ impl Levels {
     /// Reads the maps of the file name `name`: `pagemap-7.img`, `pagemap-shmem-9.img`.
     pub fn read(files: &PageFiles<'_>, name: &str) -> Self {
         let archive = files.checkpoint.archive();
-        let mut levels = Self { list: Vec::new(), page_size: files.page_size, unit: files.unit, issues: Vec::new() };
+        let mut levels =
+            Self { list: Vec::new(), page_size: files.page_size, unit: files.unit, issues: Vec::new() };
         let mut directory = Some(files.checkpoint.images_directory().to_vec());
         while let Some(here) = directory.filter(|_| levels.list.len() < MAX_PARENTS) {
             let Some(member) = archive.get(&joined(&here, name.as_bytes())) else {
@@ -182,7 +183,8 @@ impl Levels {
             match image.and_then(|image| PageMap::parse(image, self.page_size)) {
                 Ok(map) if map.is_sorted() => {
                     if let (Store::Missing(reason), true) = (&level.store, map.totals().present_pages > 0) {
-                        let pages = map.pages_id().map_or_else(|| "pages".to_owned(), |id| format!("pages-{id}.img"));
+                        let pages =
+                            map.pages_id().map_or_else(|| "pages".to_owned(), |id| format!("pages-{id}.img"));
                         space.issues.push(Issue::new(&pages, "unreadable", reason.as_str()));
                     }
                     space.maps.push(map);
@@ -211,6 +213,11 @@ pub(super) struct Space<'l> {
 }
 
 impl<'l> Space<'l> {
+    /// Whether there is no map at all, and so nothing to compare.
+    pub fn is_lost(&self) -> bool {
+        self.maps.is_empty()
+    }
+
     /// The runs of pages between two addresses, sorted.
     pub fn runs(&self, start: u64, end: u64) -> impl Iterator<Item = Run> + '_ {
         let runs = self.maps.first().map(|map| map.runs_since(start)).into_iter().flatten();
@@ -230,11 +237,10 @@ impl<'l> Space<'l> {
         if start >= end {
             return;
         }
-        let mut push = |content| out.push(Run { start, end, content });
         match run.residency {
             Residency::Present { file_offset } => {
                 let offset = file_offset.saturating_add(start - first);
-                push(self.stored(level, offset, end - start));
+                out.push(Run { start, end, content: self.stored(level, offset, end - start) });
             }
             Residency::Parent => match self.maps.get(level + 1) {
                 Some(map) => {
@@ -242,11 +248,41 @@ impl<'l> Space<'l> {
                         self.resolve(level + 1, &run, start, end, out);
                     }
                 }
-                None => push(Content::Unknown(Why::Parent)),
+                None => out.push(Run { start, end, content: Content::Unknown(Why::Parent) }),
             },
-            Residency::Lazy => push(Content::Unknown(Why::Lazy)),
-            Residency::Blocks { .. } => push(Content::Unknown(Why::Packed)),
+            Residency::Lazy => out.push(Run { start, end, content: Content::Unknown(Why::Lazy) }),
+            Residency::Blocks { file_offset, blocks } => {
+                for block in blocks.iter(run.entry.pages, page_size) {
+                    let from = first.saturating_add(block.first_page.saturating_mul(page_size));
+                    let to = from.saturating_add(block.pages.saturating_mul(page_size));
+                    if from < end && start < to {
+                        let content = self.block(level, file_offset, &block, to - from);
+                        let whole = Run { start: from, end: to, content };
+                        let (start, end) = (start.max(from), end.min(to));
+                        out.push(Run { start, end, content: whole.part(start, end) });
+                    }
+                }
+            }
             Residency::Nowhere => {}
+        }
+    }
+
+    /// A block of pages that are stored together. `len` is its length unpacked, which its map bounds.
+    fn block(&self, level: usize, file_offset: u64, block: &Block, len: u64) -> Content {
+        let offset = file_offset.saturating_add(block.offset);
+        match block.encoding {
+            BlockEncoding::Zero => Content::Zero,
+            BlockEncoding::Raw => self.stored(level, offset, len),
+            BlockEncoding::Lz4 => match self.stored(level, offset, block.stored_bytes) {
+                Content::Bytes(packed) => {
+                    let mut plain = vec![0; usize::try_from(len).unwrap_or(0)];
+                    match lz4_flex::block::decompress_into(&packed, &mut plain) {
+                        Ok(size) if size == plain.len() => Content::Bytes(plain.into()),
+                        _ => Content::Unknown(Why::Packed),
+                    }
+                }
+                _ => Content::Unknown(Why::Packed),
+            },
         }
     }
 

@@ -1,0 +1,158 @@
+//! Pairs of real checkpoints, and one checkpoint in all its forms.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ckx_archive::archive::KeepAll;
+use ckx_archive::{Archive, Options as ArchiveOptions};
+use ckx_core::Checkpoint;
+use ckx_core::diff::{Diff, Options};
+
+use super::{compare, lines, open, raw};
+
+fn corpus() -> Option<PathBuf> {
+    let place = std::env::var_os("CKX_CORPUS").map(PathBuf::from);
+    if place.is_none() {
+        println!("skipped: CKX_CORPUS names no corpus");
+    }
+    place
+}
+
+/// A plain tar out of a bundle.
+fn tar(place: &Path, bundle: &str, name: &str) -> Bytes {
+    let path = place.join("archives").join(format!("{bundle}.tar.zst"));
+    let file = fs::File::open(&path).expect("the bundle is there");
+    let options = ArchiveOptions { budget_bytes: 1 << 30, ..ArchiveOptions::default() };
+    let all = Archive::from_stream(&path, file, &mut KeepAll, options).expect("a bundle");
+    all.read(all.get(name.as_bytes()).expect(name)).expect("it is whole")
+}
+
+fn unpacked(path: &Path) -> Bytes {
+    let mut plain = Vec::new();
+    zstd::stream::read::Decoder::new(fs::File::open(path).expect("it is there"))
+        .expect("zstd")
+        .read_to_end(&mut plain)
+        .expect("it decodes");
+    plain.into()
+}
+
+/// Pages and bytes that differ in private memory, by comparing raw pages.
+fn counted(before: &[u8], after: &[u8], pids: &[u32]) -> (u64, u64) {
+    let (a, b) = (raw::members(before), raw::members(after));
+    let mut counts = (0, 0);
+    for pid in pids {
+        let (a, b) = (raw::pages(&a, *pid), raw::pages(&b, *pid));
+        for (address, page) in &a {
+            let differing =
+                b.get(address).map_or(0, |other| page.iter().zip(*other).filter(|(a, b)| a != b).count());
+            counts.0 += u64::from(differing > 0);
+            counts.1 += differing as u64;
+        }
+        let only = |a: &std::collections::BTreeMap<u64, &[u8]>,
+                    b: &std::collections::BTreeMap<u64, &[u8]>| {
+            a.iter()
+                .filter(|(address, page)| !b.contains_key(address) && page.iter().any(|byte| *byte != 0))
+                .count()
+        };
+        assert_eq!((only(&a, &b), only(&b, &a)), (0, 0), "process {pid} has the same pages");
+    }
+    counts
+}
+
+/// The same from a comparison, without shared objects.
+fn found(diff: &Diff) -> (u64, u64) {
+    let private = diff.changes.iter().filter(|change| !change.path.contains(".shared."));
+    let memory = private.filter_map(|change| change.memory.as_ref());
+    memory.fold((0, 0), |(pages, bytes), memory| {
+        (pages + memory.changed_pages, bytes + memory.changed_bytes.expect("the bytes are at hand"))
+    })
+}
+
+#[test]
+fn memory_differs_as_the_raw_pages_do() {
+    let Some(place) = corpus() else { return };
+    for (bundle, names, pids) in [
+        ("podman", ["nginx-1.tar", "nginx-2.tar"], &[1, 6, 7, 8][..]),
+        ("podman", ["python-1.tar", "python-2.tar"], &[1, 9]),
+        ("crio", ["nginx-crio-1.tar", "nginx-crio-2.tar"], &[]),
+        ("containerd", ["nginx-containerd-1.tar", "nginx-containerd-2.tar"], &[]),
+    ] {
+        let [a, b] = names.map(|name| tar(&place, bundle, name));
+        let (before, after) = (open(names[0], a.clone()), open(names[1], b.clone()));
+        let all: Vec<u32> = before.processes().list.iter().map(|process| process.pid).collect();
+        assert!(pids.is_empty() || all == pids, "{all:?}");
+        let diff = compare(&before, &after);
+        assert_eq!(diff.issues, [], "{names:?}");
+        let expected = counted(&a, &b, &all);
+        assert!(expected.0 > 0);
+        assert_eq!(found(&diff), expected, "{names:?}");
+        assert!(!diff.same);
+    }
+}
+
+#[test]
+fn a_checkpoint_is_the_same_in_all_its_forms() {
+    let Some(place) = corpus() else { return };
+    let path = |name: &str| place.join("archives").join(name);
+    let source = |path: &Path| Checkpoint::open(path, ckx_core::Options::default()).expect("it opens");
+    let temporary = tempfile::tempdir().expect("a directory");
+    let nginx = tar(&place, "podman", "nginx-1.tar");
+    let mut forms = vec![
+        ("plain and plain", open("a", nginx.clone()), open("b", nginx.clone())),
+        (
+            "plain and zstd",
+            open("a", nginx.clone()),
+            open("b", zstd::encode_all(&nginx[..], 1).expect("zstd")),
+        ),
+    ];
+    let counter = path("bash-counter.tar.zst");
+    forms.push(("zstd and plain", source(&counter), open("a", unpacked(&counter))));
+    tar::Archive::new(&nginx[..]).unpack(temporary.path().join("nginx")).expect("it unpacks");
+    let directory = source(&temporary.path().join("nginx"));
+    forms.push(("plain and directory", open("a", nginx.clone()), directory));
+    for bundle in ["crio", "podman-oci"] {
+        tar::Archive::new(&unpacked(&path(&format!("{bundle}.tar.zst")))[..])
+            .unpack(temporary.path().join(bundle))
+            .expect("it unpacks");
+    }
+    let below = |name: &str| temporary.path().join(name);
+    let crio = source(&below("crio/nginx-crio-1.tar"));
+    forms.push(("plain and OCI layout", crio, source(&below("crio/oci-buildah-crio"))));
+    let crio = source(&below("crio/nginx-crio-1.tar"));
+    forms.push(("plain and OCI layout of zstd", crio, source(&below("crio/oci-buildah-crio-zstd"))));
+    forms.push((
+        "OCI layouts",
+        source(&below("podman-oci/oci-nginx")),
+        source(&below("podman-oci/oci-nginx-zstd")),
+    ));
+    for (name, before, after) in forms {
+        let diff =
+            ckx_core::diff::compare(&before, &after, &Options { with_dump: true, ..Options::default() });
+        assert_eq!(lines(&diff), [] as [&str; 0], "{name}");
+        assert_eq!(diff.issues, [], "{name}");
+        assert!(diff.same, "{name}");
+        let compared = diff.kinds.iter().find(|kind| kind.kind == "memory").expect("memory");
+        assert!(compared.same > 20, "{name}: {compared:?}");
+    }
+}
+
+#[test]
+fn the_answer_does_not_depend_on_the_number_of_threads() {
+    let Some(place) = corpus() else { return };
+    let [a, b] = ["python-1.tar", "python-2.tar"].map(|name| tar(&place, "podman", name));
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let options = Options { show_bytes: 64, keep_same: true, ..Options::default() };
+            let diff = ckx_core::diff::compare(&open("a", a.clone()), &open("b", b.clone()), &options);
+            serde_json::to_string(&diff).expect("JSON")
+        })
+    };
+    let one = with(1);
+    assert!(one.len() > 10_000);
+    for threads in [2, 7] {
+        assert!(with(threads) == one, "{threads} threads");
+    }
+}

@@ -1,0 +1,169 @@
+//! Pairs that differ in one thing: that is found, and nothing else.
+
+use ckx_core::Checkpoint;
+use ckx_core::diff::{Diff, Options, Pattern};
+use ckx_testkit::tarball::{Member, tar};
+use ckx_testkit::{Arch, Fd, Process, SynthCheckpoint, presets};
+
+use super::{compare, lines, open};
+
+/// A program with two threads and a child.
+fn base() -> SynthCheckpoint {
+    made(|process| process, |child| child)
+}
+
+/// The same, changed.
+fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> Process) -> SynthCheckpoint {
+    let usual = |process: Process| process.usual_memory().exe("/usr/bin/web").fd(0, Fd::reg("/dev/null", 2));
+    SynthCheckpoint::new()
+        .process(1, 0, |process| {
+            let env = ["PATH=/usr/bin", "TOKEN=first"];
+            parent(usual(process).comm("web").args(&["web", "-p", "80"]).env(&env).thread(2))
+        })
+        .process(7, 1, |process| child(usual(process).comm("worker").group(1, 1)))
+}
+
+fn checkpoint(synthetic: SynthCheckpoint) -> Checkpoint {
+    let made = synthetic.build();
+    let names: Vec<String> = made.files.iter().map(|(name, _)| format!("checkpoint/{name}")).collect();
+    let files = made.files.iter().zip(&names).map(|((_, bytes), name)| (&name[..], Member::File(bytes)));
+    let members: Vec<_> = std::iter::once(("checkpoint/", Member::Directory)).chain(files).collect();
+    open("made", tar(&members))
+}
+
+fn diff(before: SynthCheckpoint, after: SynthCheckpoint) -> Diff {
+    compare(&checkpoint(before), &checkpoint(after))
+}
+
+#[test]
+fn nothing() {
+    let diff = diff(base(), base());
+    assert_eq!(lines(&diff), [] as [&str; 0]);
+    assert_eq!(diff.issues, []);
+    assert!(diff.same);
+}
+
+#[test]
+fn one_change_in_one_change_out() {
+    let keep = |process: Process| process;
+    let heap = presets::layout(Arch::X86_64).heap;
+    let cases: Vec<(SynthCheckpoint, &[&str])> = vec![
+        (
+            made(|process| process.exe("/usr/bin/other"), keep),
+            &[
+                "processes ~ proc[1].exe",
+                // The path also stands on the stack.
+                "auxv ~ proc[1].auxv[AT_EXECFN].value",
+                "memory ~ proc[1].memory[0x7ffc00000000]",
+            ],
+        ),
+        (made(|process| process.cwd("/srv"), keep), &["processes ~ proc[1].cwd"]),
+        (made(keep, |child| child.group(7, 1)), &["processes ~ proc[7].pgid"]),
+        (
+            made(keep, |child| child.stopped(19)),
+            &["processes ~ proc[7].state", "processes + proc[7].stop_signal"],
+        ),
+        (base().process(9, 7, |process| process.usual_memory()), &["processes + proc[9]"]),
+        (
+            made(|process| process.pages(heap + 0x4000, b"news"), keep),
+            &["memory ~ proc[1].memory[0x558130000000]"],
+        ),
+    ];
+    for (after, expected) in cases {
+        let found = diff(base(), after);
+        assert_eq!(lines(&found), expected);
+        assert_eq!(found.issues, []);
+        assert!(!found.same);
+    }
+}
+
+#[test]
+fn pages_are_counted() {
+    let keep = |process: Process| process;
+    let heap = presets::layout(Arch::X86_64).heap;
+    let with = |pages: &[(u64, &'static [u8])]| {
+        let pages = pages.to_vec();
+        made(
+            move |process| pages.iter().fold(process, |process, (at, bytes)| process.pages(heap + at, bytes)),
+            keep,
+        )
+    };
+    let before = with(&[(0x4000, b"old"), (0x8000, b"gone"), (0xa000, b"")]);
+    let after = with(&[(0x4000, b"new"), (0x6000, b"added")]);
+    let found = diff(before, after);
+    let memory = found.changes[0].memory.as_ref().expect("memory");
+    assert_eq!((memory.changed_pages, memory.added_pages, memory.removed_pages), (1, 1, 1));
+    assert_eq!(memory.changed_bytes, Some(3));
+    let ranges: Vec<_> =
+        memory.ranges.iter().map(|range| (range.mark.sign(), range.start.0 - heap)).collect();
+    assert_eq!(ranges, [("~", 0x4000), ("+", 0x6000), ("-", 0x8000)]);
+}
+
+#[test]
+fn secrets_are_compared_and_not_told() {
+    let keep = |process: Process| process;
+    let after = || made(|process| process.env(&["PATH=/bin", "TOKEN=other"]), keep);
+    let (a, b) = (checkpoint(base()), checkpoint(after()));
+    let only = |reveal| {
+        let options = Options { only: vec!["environment".to_owned()], reveal, ..Options::default() };
+        serde_json::to_value(ckx_core::diff::compare(&a, &b, &options).changes).expect("JSON")
+    };
+    let expected = serde_json::json!([
+        { "kind": "environment", "mark": "changed", "path": "proc[1].env.PATH", "before": "/usr/bin", "after": "/bin" },
+        { "kind": "environment", "mark": "changed", "path": "proc[1].env.TOKEN", "redacted": true },
+    ]);
+    assert_eq!(only(false), expected);
+    assert_eq!(only(true)[1]["after"], "other");
+}
+
+#[test]
+fn processes_are_paired_by_place_and_on_request() {
+    let worker = |process: Process| process.usual_memory().exe("/usr/bin/web").comm("worker").group(1, 1);
+    let root = |process: Process| process.usual_memory().exe("/usr/bin/web").comm("web");
+    let one = SynthCheckpoint::new().process(1, 0, root).process(7, 1, worker);
+    let other = SynthCheckpoint::new().process(1, 0, root).process(12, 1, worker);
+    let found = diff(one.clone(), other.clone());
+    assert_eq!(lines(&found), [] as [&str; 0], "the same worker, with another id");
+    assert_eq!(
+        found.pairs.iter().map(|pair| (pair.before, pair.after)).collect::<Vec<_>>(),
+        [(1, 1), (7, 12)]
+    );
+    let two = other.process(13, 1, |process| worker(process).cwd("/srv"));
+    let (a, b) = (checkpoint(one), checkpoint(two));
+    let options = Options { pairs: vec![(7, 13)], ..Options::default() };
+    let found = ckx_core::diff::compare(&a, &b, &options);
+    assert_eq!(lines(&found), ["processes ~ proc[7:13].cwd", "processes + proc[12]"]);
+}
+
+#[test]
+fn what_is_ignored_is_not_told() {
+    let keep = |process: Process| process;
+    let after = made(|process| process.group(1, 5).cwd("/srv"), keep);
+    let (a, b) = (checkpoint(base()), checkpoint(after));
+    let with = |options: Options| lines(&ckx_core::diff::compare(&a, &b, &options));
+    let ignore = |text: &str| Options { ignore: vec![Pattern::new(text)], ..Options::default() };
+    assert_eq!(with(ignore("proc[*].sid")), ["processes ~ proc[1].cwd"]);
+    assert_eq!(with(ignore("proc[1]")), [] as [&str; 0]);
+    assert_eq!(
+        with(Options { without: vec!["processes".to_owned()], ..Options::default() }),
+        [] as [&str; 0]
+    );
+    assert_eq!(with(Options { only: vec!["processes".to_owned()], ..Options::default() }).len(), 2);
+}
+
+#[test]
+fn what_is_damaged_is_no_difference() {
+    let keep = |process: Process| process;
+    for missing in ["core-7.img", "mm-7.img", "pagemap-7.img", "fs-7.img", "files.img"] {
+        let found = diff(base(), base().without(missing));
+        assert!(lines(&found).is_empty(), "{missing}: {:?}", lines(&found));
+        assert!(!found.issues.is_empty(), "{missing}");
+    }
+    // What is there beside it is still compared.
+    let after = made(|process| process.cwd("/srv"), keep).without("core-7.img");
+    assert_eq!(lines(&diff(base(), after)), ["processes ~ proc[1].cwd"]);
+    let lazy = || made(|process| process.lazy(presets::layout(Arch::X86_64).heap + 0x4000, 2), keep);
+    let found = diff(base(), lazy());
+    assert_eq!(lines(&found), [] as [&str; 0]);
+    assert_eq!(found.issues[0].issue.reason, "2 pages were not compared: 2 left on the dumping host");
+}

@@ -77,9 +77,21 @@ struct Global {
 
 /// The command line as clap sees it: for help, manual pages and completions.
 pub fn command() -> clap::Command {
-    COMMANDS.iter().fold(Global::command(), |command, spec| {
+    with(COMMANDS)
+}
+
+fn with(commands: &[Spec]) -> clap::Command {
+    commands.iter().fold(Global::command(), |command, spec| {
         command.subcommand(clap::Command::new(spec.name).about(spec.about).defer(spec.arguments))
     })
+}
+
+/// The part of the command line that these arguments need. Most begin with the name of a command, and
+/// making the others would take a good part of the time that a small image takes.
+fn command_for(args: &[OsString]) -> clap::Command {
+    let name = args.get(1).and_then(|name| name.to_str());
+    let at = name.and_then(|name| COMMANDS.iter().position(|spec| spec.name == name));
+    with(at.and_then(|at| COMMANDS.get(at..=at)).unwrap_or(COMMANDS))
 }
 
 /// Runs a command line; returns the exit code.
@@ -87,7 +99,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, ui: &mut Ui) -> u8 {
     if std::env::var_os(completions::VARIABLE).is_some() {
         clap_complete::CompleteEnv::with_factory(command).var(completions::VARIABLE).complete();
     }
-    let matches = match command().try_get_matches_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let matches = match command_for(&args).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => return usage(&error, ui),
     };

@@ -2,3 +2,4 @@
 
 mod cli_cases;
 mod layering;
+mod schemas;

@@ -53,7 +53,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 
 /// The schema of a type whose field `schema` has this one value.
 fn of<T: JsonSchema>(name: &str) -> Value {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value();
     schema["title"] = name.into();
     schema["properties"]["schema"] = serde_json::json!({ "const": name });
     schema

@@ -88,7 +88,7 @@ pub fn issues(checkpoint: &Checkpoint, reports: &[Box<dyn Report>]) -> Vec<Issue
 
 /// The JSON schema of [`Document`].
 pub fn schema() -> serde_json::Value {
-    let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
+    let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12().for_serialize());
     let sections: serde_json::Map<_, _> = SECTIONS
         .iter()
         .map(|section| {

@@ -1,0 +1,78 @@
+//! The schemas that `ckx schema` prints, against what the commands write.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What a run of `ckx` wrote. Exit code 3 comes with a whole document too.
+fn json(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_ckx")).args(arguments).output().expect("ckx runs");
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 1 | 3)), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+}
+
+/// Shipped checkpoints and directories of images.
+fn sources() -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["fixtures/checkpoints", "fixtures/images"] {
+        for entry in Path::new(folder).read_dir().expect("fixtures are there") {
+            let path = entry.expect("readable").path();
+            found.push(path.to_str().expect("names of fixtures are text").to_owned());
+        }
+    }
+    found.sort();
+    assert!(found.len() >= 8, "{found:?}");
+    found
+}
+
+fn check(schema: &Value, document: &Value, what: &str) {
+    let validator = jsonschema::validator_for(schema).expect("the schema is one");
+    let faults: Vec<String> = validator
+        .iter_errors(document)
+        .take(5)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(faults.is_empty(), "{what}: {faults:#?}");
+}
+
+#[test]
+fn reports_follow_the_schema_of_inspect() {
+    let schema = json(&["schema", "inspect"]);
+    for source in sources() {
+        for reveal in [None, Some("--reveal")] {
+            let arguments = ["inspect", "--all", "--json", &source].into_iter().chain(reveal);
+            let document = json(&arguments.collect::<Vec<_>>());
+            check(&schema, &document, &source);
+            let sections = document["sections"].as_object().expect("sections by name");
+            let described = schema["properties"]["sections"]["properties"].as_object().expect("by name");
+            assert_eq!(sections.len(), described.len(), "{source}");
+        }
+    }
+}
+
+/// A schema that lets everything pass would pass the test above.
+#[test]
+fn the_schema_of_inspect_refuses_other_documents() {
+    let schema = json(&["schema", "inspect"]);
+    let good = json(&["inspect", "--all", "--json", "fixtures/checkpoints/nginx-crio-1.tar.zst"]);
+    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+    let mut changed = good.clone();
+    changed["schema"] = "ckx.inspect/0".into();
+    assert!(!validator.is_valid(&changed));
+    changed = good.clone();
+    changed["sections"]["images"]["kinds"][0]["size_bytes"] = "many".into();
+    assert!(!validator.is_valid(&changed));
+    changed = good;
+    changed["sections"]["unheard-of"] = Value::Null;
+    assert!(!validator.is_valid(&changed));
+}
+
+#[test]
+fn listings_follow_the_schema_of_ls() {
+    let schema = json(&["schema", "ls"]);
+    for source in sources() {
+        check(&schema, &json(&["ls", "--json", &source]), &source);
+    }
+}

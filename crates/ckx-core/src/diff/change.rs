@@ -1,5 +1,6 @@
 //! What differs, one thing at a time.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -105,6 +106,11 @@ impl Change {
             line.push(Cell::Faint("(value hidden; --reveal shows it)".to_owned()));
         } else {
             match (&self.before, &self.after) {
+                (Some(Value::Array(before)), Some(Value::Array(after)))
+                    if is_long(before) || is_long(after) =>
+                {
+                    line.extend(list(before, after));
+                }
                 (Some(before), Some(after)) => {
                     line.extend([cell(before), Cell::Faint("->".to_owned()), cell(after)]);
                 }
@@ -116,6 +122,31 @@ impl Change {
             line.push(Cell::Marked(remark.clone()));
         }
         line
+    }
+}
+
+/// Values of a list above which only those are shown that are not on both sides.
+const LONG_LIST: usize = 6;
+
+fn is_long(list: &[Value]) -> bool {
+    list.len() > LONG_LIST && list.iter().all(|value| !value.is_object() && !value.is_array())
+}
+
+/// What was taken out of a list and put into it.
+fn list(before: &[Value], after: &[Value]) -> Vec<Cell> {
+    let only = |sign: &str, list: &[Value], other: &[Value]| -> Vec<Cell> {
+        let other: HashSet<String> = other.iter().map(Value::to_string).collect();
+        let missing = list.iter().filter(|value| !other.contains(&value.to_string()));
+        missing.take(MAX_TEXT).map(|value| Cell::Text(short(&format!("{sign}{}", plain(value))))).collect()
+    };
+    let cells = [only("-", before, after), only("+", after, before)].concat();
+    if cells.is_empty() { vec![Cell::from("the same in another order or number")] } else { cells }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -192,6 +223,9 @@ mod tests {
     fn lines_say_what_was_and_what_is() {
         assert_eq!(text(Some(json!(1)), Some(json!(20))), "proc[7].fd[9] 1 -> 20");
         assert_eq!(text(Some(json!(null)), Some(json!(""))), "proc[7].fd[9] none -> \"\"");
+        let words = |text: &str| Some(json!(text.split(' ').collect::<Vec<_>>()));
+        assert_eq!(text(words("a b"), words("a c")), "proc[7].fd[9] a b -> a c");
+        assert_eq!(text(words("a b c d e f g"), words("a b c x d e f y")), "proc[7].fd[9] -g +x +y");
         let thing = json!({"kind": "REG", "offset_bytes": 3, "more": [1], "none": null});
         assert_eq!(text(None, Some(thing)), "proc[7].fd[9] kind REG, offset_bytes 3");
         assert_eq!(text(Some(json!(["a", "b", {}])), None), "proc[7].fd[9] a b …");

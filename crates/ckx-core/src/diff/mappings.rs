@@ -2,6 +2,7 @@
 
 use ckx_criu::typed::messages::VmaEntry;
 
+use crate::diff::Pairing;
 use crate::explore::mm::status;
 use crate::model::Process;
 use crate::{Checkpoint, Name};
@@ -195,4 +196,37 @@ pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Un
         shift: 0,
     }));
     units
+}
+
+/// How far the mappings of each pair were moved.
+#[derive(Debug, Default)]
+pub(crate) struct Moves {
+    /// By ids in both: start and end in the first, and what is added for the second.
+    ranges: std::collections::HashMap<(u32, u32), Vec<(u64, u64, u64)>>,
+}
+
+impl Moves {
+    /// Lines up the mappings of all pairs by name and order.
+    pub fn new(before: &Checkpoint, after: &Checkpoint, pairing: &Pairing) -> Self {
+        let mut moves = Self::default();
+        for ids in pairing.pairs() {
+            let processes = (before.processes().get(ids.before), after.processes().get(ids.after));
+            let (Some(a), Some(b)) = processes else { continue };
+            let maps = (of(before, a), of(after, b));
+            let units = by_name(&maps.0, &maps.1);
+            let both = units.iter().filter(|unit| unit.before.is_some() && unit.after.is_some());
+            let ranges =
+                both.flat_map(|unit| unit.ranges.iter().map(|(start, end)| (*start, *end, unit.shift)));
+            moves.ranges.insert((ids.before, ids.after), ranges.collect());
+        }
+        moves
+    }
+
+    /// Whether two addresses are one place.
+    pub fn are_same(&self, process: (u32, u32), before: u64, after: u64) -> bool {
+        let ranges = self.ranges.get(&process).map_or(&[][..], Vec::as_slice);
+        let at = ranges.partition_point(|(start, ..)| *start <= before);
+        let range = at.checked_sub(1).and_then(|at| ranges.get(at));
+        range.is_some_and(|(_, end, shift)| before <= *end && before.wrapping_add(*shift) == after)
+    }
 }

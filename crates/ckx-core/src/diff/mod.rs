@@ -7,11 +7,13 @@
 
 mod change;
 mod container;
+mod descriptors;
 mod mappings;
 mod memory;
 mod pairing;
 mod pattern;
 mod sections;
+mod sockets;
 mod structure;
 mod text;
 
@@ -59,6 +61,8 @@ pub(crate) struct Pair<'a> {
     pub before: &'a Checkpoint,
     pub after: &'a Checkpoint,
     pub pairing: &'a Pairing,
+    /// Where mappings went, if their places do not count.
+    pub moves: Option<&'a mappings::Moves>,
     pub options: &'a Options,
 }
 
@@ -104,6 +108,8 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("auxv", "Auxiliary vectors", |pair| {
         sections::compare::<inspect::auxv::Auxv>(pair, sections::AUXV)
     }),
+    Kind::new("descriptors", "Open files: position, flags, state", descriptors::compare),
+    Kind::new("sockets", "Sockets: state, queues, counters", sockets::compare),
     Kind::new("memory", "Content of memory, page by page", memory::compare),
 ];
 
@@ -170,7 +176,8 @@ pub struct SideIssue {
 /// Compares two checkpoints. The answer does not depend on the number of threads.
 pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Diff {
     let pairing = Pairing::new(before, after, &options.pairs);
-    let pair = Pair { before, after, pairing: &pairing, options };
+    let moves = options.relocated.then(|| mappings::Moves::new(before, after, &pairing));
+    let pair = Pair { before, after, pairing: &pairing, moves: moves.as_ref(), options };
     let rows: Vec<&Kind> = DIFFS.iter().filter(|kind| options.wants(kind)).collect();
     let found: Vec<Comparison> = rows.par_iter().map(|kind| (kind.compare)(&pair)).collect();
     let mut diff = Diff {

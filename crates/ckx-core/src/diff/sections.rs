@@ -2,13 +2,23 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use crate::Issue;
 use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk};
-use crate::diff::{Comparison, Pair, Side};
+use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect::Collect;
 
 /// Compares a section of both checkpoints.
 pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
+    prepared::<T>(pair, rules, |_, _, _| {})
+}
+
+/// Puts a report into the form in which it is compared.
+pub(super) type Prepare = fn(&mut Value, Side, &Pairing);
+
+/// The same, of reports that are put into another form first.
+pub(super) fn prepared<T: Collect>(pair: &Pair<'_>, rules: Rules, prepare: Prepare) -> Comparison {
     let (before, after) = (T::collect(pair.before), T::collect(pair.after));
     let mut found = Comparison::default();
     for (side, report) in [(Side::Before, &before), (Side::After, &after)] {
@@ -16,7 +26,9 @@ pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
     }
     let json = |report: &T| serde_json::to_value(report);
     // Reports are plain data with text keys, which JSON can hold.
-    let (Ok(a), Ok(b)) = (json(&before), json(&after)) else { return found };
+    let (Ok(mut a), Ok(mut b)) = (json(&before), json(&after)) else { return found };
+    prepare(&mut a, Side::Before, pair.pairing);
+    prepare(&mut b, Side::After, pair.pairing);
     let lost = [Lost::of(before.issues()), Lost::of(after.issues())];
     let walk = Walk::new(rules, pair).lost(lost);
     let compared = walk.compare("", &a, &b);
@@ -59,13 +71,13 @@ fn pid_of(image: &str) -> Option<u32> {
     number.strip_suffix(".img")?.parse().ok()
 }
 
-const PROCESSES: ListRule = ListRule { at: "processes", key: Key::Process("pid"), shown: "" };
+pub(super) const PROCESSES: ListRule = ListRule { at: "processes", key: Key::Process("pid"), shown: "" };
 
 /// Names that all parts of sections begin with; the section of processes compares them.
-const COMM: (&str, Treatment) = ("processes.comm", Treatment::Skip);
+pub(super) const COMM: (&str, Treatment) = ("processes.comm", Treatment::Skip);
 
 /// What was wrong is told beside, by side.
-const ISSUES: (&str, Treatment) = ("issues", Treatment::Skip);
+pub(super) const ISSUES: (&str, Treatment) = ("issues", Treatment::Skip);
 
 pub(super) const PROCESS_TREE: Rules = Rules {
     lists: &[ListRule { key: Key::AnyProcess("pid"), ..PROCESSES }],

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::diff::change::{Change, Mark};
+use crate::diff::mappings::Moves;
 use crate::diff::sections::Lost;
 use crate::diff::{Pair, Pairing};
 
@@ -59,6 +60,8 @@ pub(crate) enum Treatment {
     Skip,
     /// It belongs to the dump, not to the container.
     OfDump,
+    /// Not if it is a number: such fields are objects in other places.
+    Number,
     /// It is the id of a process: the same if the processes are a pair.
     Process,
 }
@@ -75,6 +78,8 @@ pub(crate) struct Walk<'a> {
     pairing: &'a Pairing,
     keep_same: bool,
     lost: [Lost; 2],
+    /// Where mappings went, if their places do not count.
+    moves: Option<&'a Moves>,
     /// Names from the top to where the walk is.
     at: String,
     process: Option<(u32, u32)>,
@@ -97,6 +102,7 @@ impl<'a> Walk<'a> {
             pairing: pair.pairing,
             keep_same: pair.options.keep_same,
             lost: Default::default(),
+            moves: pair.moves,
             at: String::new(),
             process: None,
             of_dump: false,
@@ -122,7 +128,7 @@ impl<'a> Walk<'a> {
         match (before, after) {
             (Value::Object(a), Value::Object(b)) => self.object(path, a, b),
             (Value::Array(a), Value::Array(b)) => self.list(path, a, b),
-            (a, b) if a == b => {
+            (a, b) if a == b || self.is_moved(a, b) => {
                 self.same += 1;
                 true
             }
@@ -150,10 +156,40 @@ impl<'a> Walk<'a> {
         if lacks {
             return true;
         }
-        let mut change = Change::new(path, before.cloned(), after.cloned());
+        let pruned = |value: Option<&Value>| value.map(|value| self.pruned(&mut self.at.clone(), value));
+        let mut change = Change::new(path, pruned(before), pruned(after));
         change.of_dump = self.of_dump;
         self.changes.push(change);
         false
+    }
+
+    /// A value without the fields that are not compared.
+    fn pruned(&self, at: &mut String, value: &Value) -> Value {
+        match value {
+            Value::Array(list) => list.iter().map(|value| self.pruned(at, value)).collect(),
+            Value::Object(fields) => {
+                let mut out = Map::new();
+                for (name, value) in fields {
+                    let len = at.len();
+                    push_name(at, name);
+                    let is_skipped = match self.treatment(at) {
+                        Some(Treatment::Skip) => true,
+                        Some(Treatment::Number) => value.is_number(),
+                        _ => false,
+                    };
+                    if !is_skipped {
+                        out.insert(name.clone(), self.pruned(at, value));
+                    }
+                    at.truncate(len);
+                }
+                Value::Object(out)
+            }
+            plain => plain.clone(),
+        }
+    }
+
+    fn treatment(&self, at: &str) -> Option<Treatment> {
+        self.rules.fields.iter().find(|(rule, _)| is_at(at, rule)).map(|(_, treatment)| *treatment)
     }
 
     /// Runs `compare` for something called `path`. If nothing was told of it, what is the same in it
@@ -182,21 +218,20 @@ impl<'a> Walk<'a> {
     /// Runs `walk` one name deeper.
     fn inside<T>(&mut self, name: &str, walk: impl FnOnce(&mut Self) -> T) -> T {
         let len = self.at.len();
-        if len > 0 {
-            self.at.push('.');
-        }
-        self.at.push_str(name);
+        push_name(&mut self.at, name);
         let result = walk(self);
         self.at.truncate(len);
         result
     }
 
     fn field(&mut self, path: &str, name: &str, (a, b): (&Value, &Value)) -> bool {
-        let rule = self.rules.fields.iter().find(|(at, _)| is_at(&self.at, at)).map(|(_, rule)| *rule);
+        let rule = self.treatment(&self.at);
         let by_name = PROCESS_FIELDS.contains(&name).then_some(Treatment::Process);
         match rule.or(by_name) {
             None => self.one(path, |walk| walk.value(path, a, b)),
             Some(Treatment::Skip) => true,
+            Some(Treatment::Number) if a.is_number() || b.is_number() => true,
+            Some(Treatment::Number) => self.value(path, a, b),
             Some(Treatment::Process) if self.is_pair(a, b) => {
                 self.same += 1;
                 true
@@ -208,6 +243,16 @@ impl<'a> Walk<'a> {
                 self.of_dump = outer;
                 same
             }
+        }
+    }
+
+    /// Whether these are addresses of one place in a program that lies elsewhere.
+    fn is_moved(&self, a: &Value, b: &Value) -> bool {
+        let (Some(moves), Some(process)) = (self.moves, self.process) else { return false };
+        let address = |value: &Value| u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok();
+        match (address(a), address(b)) {
+            (Some(a), Some(b)) => moves.are_same(process, a, b),
+            _ => false,
         }
     }
 
@@ -242,24 +287,13 @@ impl<'a> Walk<'a> {
         same
     }
 
-    /// Plain values: what was put in and taken out.
+    /// Plain values are told together: a command line, capabilities.
     fn sequence(&mut self, path: &str, a: &[Value], b: &[Value]) -> bool {
         if a == b {
             self.same += 1;
             return true;
         }
-        // Short lists are told whole: a command line, capabilities.
-        let (gone, new) = (missing(a, b), missing(b, a));
-        if (gone.is_empty() && new.is_empty()) || a.len() + b.len() <= SHORT_LIST {
-            return self.tell(path, Some(&Value::from(a.to_vec())), Some(&Value::from(b.to_vec())));
-        }
-        for value in gone {
-            self.tell(path, Some(value), None);
-        }
-        for value in new {
-            self.tell(path, None, Some(value));
-        }
-        false
+        self.tell(path, Some(&Value::from(a.to_vec())), Some(&Value::from(b.to_vec())))
     }
 
     fn by_position(&mut self, path: &str, a: &[Value], b: &[Value]) -> bool {
@@ -366,9 +400,6 @@ pub enum Side {
     After,
 }
 
-/// Lists of plain values up to this size, both together, are told whole.
-const SHORT_LIST: usize = 24;
-
 /// Takes the values of a change away.
 pub(crate) fn hide(change: &mut Change) {
     if change.mark != Mark::Same {
@@ -376,6 +407,13 @@ pub(crate) fn hide(change: &mut Change) {
         change.after = None;
         change.redacted = true;
     }
+}
+
+fn push_name(at: &mut String, name: &str) {
+    if !at.is_empty() {
+        at.push('.');
+    }
+    at.push_str(name);
 }
 
 /// The path of a field. Names that are no plain words stand in brackets.
@@ -436,21 +474,4 @@ fn usual_key(a: &[Value], b: &[Value]) -> Key {
         Some(name) => Key::Fields(name),
         None => Key::Position,
     }
-}
-
-/// Values of `a` that `b` has not, or not as often.
-fn missing<'v>(a: &'v [Value], b: &[Value]) -> Vec<&'v Value> {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for value in b {
-        *counts.entry(value.to_string()).or_default() += 1;
-    }
-    a.iter()
-        .filter(|value| match counts.get_mut(&value.to_string()) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                false
-            }
-            _ => true,
-        })
-        .collect()
 }

@@ -64,6 +64,11 @@ fn one_change_in_one_change_out() {
             &["processes ~ proc[7].state", "processes + proc[7].stop_signal"],
         ),
         (base().process(9, 7, |process| process.usual_memory()), &["processes + proc[9]"]),
+        (made(|process| process.fd(9, Fd::eventfd(3)), keep), &["descriptors + proc[1].fd[9]"]),
+        (
+            made(|process| process.fd(9, Fd::tcp_listen(77, 8080)), keep),
+            &["descriptors + proc[1].fd[9]", "sockets + socket[tcp 0.0.0.0:8080]"],
+        ),
         (
             made(|process| process.pages(heap + 0x4000, b"news"), keep),
             &["memory ~ proc[1].memory[0x558130000000]"],
@@ -75,6 +80,72 @@ fn one_change_in_one_change_out() {
         assert_eq!(found.issues, []);
         assert!(!found.same);
     }
+}
+
+#[test]
+fn another_user() {
+    let found = diff(base(), made(|process| process.uid(33), |child| child));
+    let numbers = ["uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid"];
+    let told = lines(&found);
+    for name in numbers.map(|name| format!("credentials ~ proc[1].credentials.{name}")) {
+        assert!(told.contains(&name), "{name}");
+    }
+    // It has no capabilities either, each list of which is one change.
+    assert!(told.contains(&"credentials ~ proc[1].credentials.cap_eff".to_owned()));
+    let elsewhere = |line: &&String| {
+        !["processes ~ proc[1].", "credentials ~ proc[1].", "auxv ~ proc[1].auxv[AT_"]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    assert_eq!(told.iter().find(elsewhere), None);
+}
+
+#[test]
+fn what_is_open_is_compared_by_number() {
+    let with = |fd: Fd| made(move |process| process.fd(9, fd), |child| child);
+    let tcp = |port| Fd::tcp(0x1a2c, ([127, 0, 0, 1], 80), ([127, 0, 0, 1], port));
+    let cases = [
+        (Fd::eventfd(3), Fd::eventfd(4), &["descriptors ~ proc[1].fd[9].efd.counter"][..]),
+        (Fd::eventfd(3), Fd::eventfd(3).close_on_exec(), &["descriptors ~ proc[1].fd[9].close_on_exec"]),
+        (
+            Fd::reg("/a", 0),
+            Fd::reg("/b", 0),
+            &["descriptors ~ proc[1].fd[9].name", "descriptors ~ proc[1].fd[9].reg.path"],
+        ),
+        (Fd::reg("/a", 0), Fd::reg("/a", 1), &["descriptors ~ proc[1].fd[9].flags"]),
+        // Numbers of the host are no difference.
+        (Fd::tcp_listen(1, 80), Fd::tcp_listen(2, 80), &[]),
+        (Fd::pipe_reader(1), Fd::pipe_reader(2), &[]),
+        (
+            tcp(4000),
+            tcp(5000),
+            &[
+                "sockets - socket[tcp 127.0.0.1:80 127.0.0.1:4000]",
+                "sockets + socket[tcp 127.0.0.1:80 127.0.0.1:5000]",
+            ],
+        ),
+    ];
+    for (before, after, expected) in cases {
+        let found = diff(with(before.clone()), with(after.clone()));
+        assert_eq!(lines(&found), expected, "{before:?} {after:?}");
+        assert_eq!(found.issues, []);
+    }
+    // Bytes that wait.
+    let holding = |bytes: &[u8]| with(tcp(4000).holding(bytes));
+    let found = lines(&diff(holding(b"one"), holding(b"three")));
+    assert!(
+        found.contains(&"sockets ~ socket[tcp 127.0.0.1:80 127.0.0.1:4000].receive_queue_bytes".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_open_file_that_several_have_is_told_once() {
+    let with = |flags| {
+        let fd = move || Fd::reg("/log", flags).shared(5);
+        made(move |process| process.fd(4, fd()).fd(5, fd()), move |child| child.fd(4, fd()))
+    };
+    assert_eq!(lines(&diff(with(0), with(1))), ["descriptors ~ proc[1].fd[4].flags"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Mappings of the processes of a pair, lined up.
 
+use std::collections::HashMap;
+
 use ckx_criu::typed::messages::VmaEntry;
 
 use crate::diff::Pairing;
@@ -164,7 +166,7 @@ fn covering<'m>(list: &'m [Mapping], at: &mut usize, address: u64) -> Option<&'m
 
 /// Lines mappings up by name and order, wherever they are.
 pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Unit<'m>> {
-    let mut waiting: std::collections::HashMap<_, Vec<&'m Mapping>> = std::collections::HashMap::new();
+    let mut waiting: HashMap<_, Vec<&'m Mapping>> = HashMap::new();
     for mapping in after.iter().rev() {
         waiting.entry((&mapping.name, &mapping.permissions)).or_default().push(mapping);
     }
@@ -201,9 +203,12 @@ pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Un
 /// How far the mappings of each pair were moved.
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
-    /// By ids in both: start and end in the first, and what is added for the second.
-    ranges: std::collections::HashMap<(u32, u32), Vec<(u64, u64, u64)>>,
+    /// By ids in both.
+    ranges: HashMap<(u32, u32), Vec<Moved>>,
 }
+
+/// Start and end of a mapping in the first checkpoint, and what is added for the second.
+type Moved = (u64, u64, u64);
 
 impl Moves {
     /// Lines up the mappings of all pairs by name and order.

@@ -198,6 +198,10 @@ impl fmt::Display for Brief<'_> {
                     f.write_str(if first { "" } else { ", " })?;
                     first = false;
                     match value {
+                        // Enough to tell one from the other; JSON has it whole.
+                        Value::String(text) if name == "content_xxh3" => {
+                            write!(f, "content {}", text.get(..8).unwrap_or(text))?;
+                        }
                         Value::String(text) => write!(f, "{name} {text}")?,
                         plain => write!(f, "{name} {plain}")?,
                     }

@@ -18,6 +18,8 @@ pub(super) struct Mapping {
     pub name: Option<Name>,
     /// `r-xp`.
     pub permissions: String,
+    /// Where in its file it begins, in bytes.
+    pub offset: Option<u64>,
     pub content: Backing,
 }
 
@@ -79,7 +81,8 @@ fn mapping(checkpoint: &Checkpoint, vma: &VmaEntry, stack: u64, brk: std::ops::R
     let letter = |bit, letter| if vma.prot & bit == 0 { '-' } else { letter };
     let kind = if is_shared { 's' } else { 'p' };
     let permissions = [letter(1, 'r'), letter(2, 'w'), letter(4, 'x'), kind].iter().collect();
-    Mapping { start: vma.start, end: vma.end, name, permissions, content: backing(checkpoint, vma) }
+    let offset = has(status::FILE).then_some(vma.pgoff);
+    Mapping { start: vma.start, end: vma.end, name, permissions, offset, content: backing(checkpoint, vma) }
 }
 
 fn backing(checkpoint: &Checkpoint, vma: &VmaEntry) -> Backing {
@@ -199,6 +202,19 @@ pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Un
     }));
     units
 }
+
+/// Whether nothing of one side lies where something of the other does: another run of the program.
+/// Mappings that the kernel has at one address in all processes do not count.
+pub(super) fn lies_elsewhere(units: &[Unit<'_>]) -> bool {
+    let own =
+        |mapping: Option<&Mapping>| mapping.is_some_and(|mapping| mapping.content != Backing::Elsewhere);
+    units.iter().any(|unit| own(unit.before))
+        && units.iter().any(|unit| own(unit.after))
+        && !units.iter().any(|unit| own(unit.before) && own(unit.after))
+}
+
+/// What is said of such a process.
+pub(super) const ELSEWHERE: &str = "all at other addresses: see --relocated";
 
 /// How far the mappings of each pair were moved.
 #[derive(Debug, Default)]

@@ -8,7 +8,9 @@
 mod change;
 mod container;
 mod descriptors;
+mod logs;
 mod mappings;
+mod maps;
 mod memory;
 mod pairing;
 mod pattern;
@@ -16,6 +18,7 @@ mod sections;
 mod sockets;
 mod structure;
 mod text;
+mod trees;
 
 use std::collections::HashSet;
 
@@ -66,6 +69,16 @@ pub(crate) struct Pair<'a> {
     pub options: &'a Options,
 }
 
+impl<'a> Pair<'a> {
+    /// The checkpoint on a side.
+    pub fn side(&self, side: Side) -> &'a Checkpoint {
+        match side {
+            Side::Before => self.before,
+            Side::After => self.after,
+        }
+    }
+}
+
 /// A row of [`DIFFS`].
 #[derive(Debug)]
 pub struct Kind {
@@ -110,7 +123,12 @@ pub const DIFFS: &[Kind] = &[
     }),
     Kind::new("descriptors", "Open files: position, flags, state", descriptors::compare),
     Kind::new("sockets", "Sockets: state, queues, counters", sockets::compare),
+    Kind::new("mappings", "Mappings: added, gone, grown, rights, files", maps::compare),
     Kind::new("memory", "Content of memory, page by page", memory::compare),
+    Kind::new("rootfs", "Changes of the root file system, by file", trees::rootfs),
+    Kind::new("tmpfs", "File systems in memory, by file", trees::tmpfs),
+    Kind::new("volumes", "Volumes, by file", trees::volumes),
+    Kind::new("logs", "Logs of the container; that of the dump belongs to the dump", logs::compare),
 ];
 
 impl Kind {

@@ -24,10 +24,17 @@ fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> 
 }
 
 fn checkpoint(synthetic: SynthCheckpoint) -> Checkpoint {
+    with_files(synthetic, &[])
+}
+
+/// The same, with files beside the images.
+fn with_files(synthetic: SynthCheckpoint, more: &[(&str, Vec<u8>)]) -> Checkpoint {
     let made = synthetic.build();
     let names: Vec<String> = made.files.iter().map(|(name, _)| format!("checkpoint/{name}")).collect();
     let files = made.files.iter().zip(&names).map(|((_, bytes), name)| (&name[..], Member::File(bytes)));
-    let members: Vec<_> = std::iter::once(("checkpoint/", Member::Directory)).chain(files).collect();
+    let more = more.iter().map(|(name, bytes)| (*name, Member::File(bytes)));
+    let members: Vec<_> =
+        std::iter::once(("checkpoint/", Member::Directory)).chain(files).chain(more).collect();
     open("made", tar(&members))
 }
 
@@ -54,6 +61,8 @@ fn one_change_in_one_change_out() {
                 "processes ~ proc[1].exe",
                 // The path also stands on the stack.
                 "auxv ~ proc[1].auxv[AT_EXECFN].value",
+                "mappings ~ proc[1].map[0x558120000000]",
+                "mappings ~ proc[1].map[0x558120010000]",
                 "memory ~ proc[1].memory[0x7ffc00000000]",
             ],
         ),
@@ -237,4 +246,124 @@ fn what_is_damaged_is_no_difference() {
     let found = diff(base(), lazy());
     assert_eq!(lines(&found), [] as [&str; 0]);
     assert_eq!(found.issues[0].issue.reason, "2 pages were not compared: 2 left on the dumping host");
+}
+
+#[test]
+fn mappings_come_go_and_grow() {
+    let keep = |process: Process| process;
+    let at = 0x10_0000_0000;
+    let with = |end: u64, prot: u64| made(move |process| process.vma(at, at + end, prot, 0x22, 0x201), keep);
+    let place = "proc[1].map[0x1000000000]";
+    let cases = [
+        (base(), with(0x1000, 3), format!("mappings + {place}"), "none"),
+        (with(0x1000, 3), base(), format!("mappings - {place}"), "none"),
+        (with(0x1000, 3), with(0x3000, 3), format!("mappings ~ {place}"), "end"),
+        (with(0x1000, 3), with(0x1000, 1), format!("mappings ~ {place}"), "permissions"),
+    ];
+    for (before, after, expected, field) in cases {
+        let found = diff(before, after);
+        assert_eq!(lines(&found), [expected]);
+        let fields = found.changes[0].before.as_ref().zip(found.changes[0].after.as_ref());
+        let names: Option<Vec<&String>> =
+            fields.map(|(before, _)| before.as_object().expect("fields").keys().collect());
+        assert_eq!(names.as_deref().unwrap_or(&[&"none".to_owned()]), [field]);
+    }
+}
+
+#[test]
+fn moved_programs_are_compared_when_asked() {
+    let at = |start: u64, text: &'static [u8]| {
+        made(
+            move |process| {
+                process.file_vma(start, start + 0x2000, 5, "/opt/plugin.so", 0x1000).pages(start, text)
+            },
+            |child| child,
+        )
+    };
+    let (a, b) = (checkpoint(at(0x10_0000_0000, b"code")), checkpoint(at(0x20_0000_0000, b"code")));
+    assert_eq!(
+        lines(&compare(&a, &b)),
+        [
+            "mappings - proc[1].map[0x1000000000]",
+            "mappings + proc[1].map[0x2000000000]",
+            "memory - proc[1].memory[0x1000000000]",
+            "memory + proc[1].memory[0x2000000000]",
+        ]
+    );
+    let relocated = Options { relocated: true, ..Options::default() };
+    assert_eq!(lines(&ckx_core::diff::compare(&a, &b, &relocated)), [] as [&str; 0]);
+    let c = checkpoint(at(0x20_0000_0000, b"c0de"));
+    let found = ckx_core::diff::compare(&a, &c, &relocated);
+    assert_eq!(lines(&found), ["memory ~ proc[1].memory[0x1000000000]"]);
+    assert_eq!(found.changes[0].remark.as_deref(), Some("code differs"));
+}
+
+#[test]
+fn files_are_compared_one_by_one() {
+    let archive = |files: &[(&str, Member<'_>)]| tar(files);
+    let before = archive(&[
+        ("etc/", Member::Directory),
+        ("etc/same", Member::File(b"same")),
+        ("etc/changed", Member::File(b"one")),
+        ("etc/gone", Member::File(b"x")),
+        ("link", Member::Link("a")),
+    ]);
+    let after = archive(&[
+        ("etc/", Member::Directory),
+        ("etc/same", Member::File(b"same")),
+        ("etc/changed", Member::File(b"two")),
+        ("etc/new", Member::Fifo),
+        ("link", Member::Link("b")),
+    ]);
+    let expected = ["~ X[/etc/changed]", "- X[/etc/gone]", "+ X[/etc/new]", "~ X[/link]"];
+    for (member, kind, called) in [
+        ("rootfs-diff.tar", "rootfs", "rootfs"),
+        ("volumes/data.tar", "volumes", "volume data"),
+        ("devshm-checkpoint.tar", "tmpfs", "tmpfs /dev/shm"),
+    ] {
+        let gzip = ckx_testkit::tarball::gzip(&after);
+        for after in [after.clone(), gzip] {
+            let a = with_files(base(), &[(member, before.clone())]);
+            let b = with_files(base(), &[(member, after)]);
+            let expected = expected.map(|line| format!("{kind} {}", line.replace('X', called)));
+            let found = compare(&a, &b);
+            assert_eq!(lines(&found), expected);
+            assert_eq!(found.issues, []);
+        }
+    }
+    let broken = with_files(base(), &[("rootfs-diff.tar", b"no tar at all".repeat(100))]);
+    let found = compare(&broken, &with_files(base(), &[("rootfs-diff.tar", after)]));
+    assert_eq!(lines(&found), [] as [&str; 0]);
+    assert!(!found.issues.is_empty(), "it is told");
+}
+
+#[test]
+fn what_the_engine_says_is_compared_by_path() {
+    let with = |spec: &str, log: &str| {
+        with_files(base(), &[("spec.dump", spec.into()), ("ctr.log", log.into()), ("dump.log", log.into())])
+    };
+    let a = with(
+        r#"{"process": {"cwd": "/", "env": ["A=1", "TOKEN=x"]}, "mounts": [{"destination": "/proc", "type": "proc"}]}"#,
+        "one\n",
+    );
+    let b = with(r#"{"process": {"cwd": "/srv", "env": ["A=2", "TOKEN=y"]}, "mounts": []}"#, "one\ntwo\n");
+    let found = compare(&a, &b);
+    assert_eq!(
+        lines(&found),
+        [
+            "container - spec.dump.mounts[/proc]",
+            "container ~ spec.dump.process.cwd",
+            "container ~ spec.dump.process.env.A",
+            "container ~ spec.dump.process.env.TOKEN",
+            "logs ~ log[ctr.log]",
+        ]
+    );
+    assert!(found.changes[3].redacted);
+    let of_dump: Vec<&str> =
+        found.changes.iter().filter(|change| change.of_dump).map(|change| &change.path[..]).collect();
+    assert_eq!(of_dump, ["log[dump.log]"]);
+    let broken = with("{", "one\n");
+    let found = compare(&a, &broken);
+    assert_eq!(lines(&found), [] as [&str; 0]);
+    assert_eq!(found.issues[0].issue.code, "bad-json");
 }

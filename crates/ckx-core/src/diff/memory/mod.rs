@@ -81,6 +81,10 @@ impl Memory<'_> {
         let place = format!("proc[{}]", self.pair.pairing.name_of(a.pid, Side::Before));
         self.spaces(&names, |memory, spaces| {
             let mut unknown = Unknown::default();
+            if mappings::lies_elsewhere(&units) {
+                memory.elsewhere(&place, &spaces, &mut unknown);
+                return unknown;
+            }
             for unit in &units {
                 let is_anonymous = |mapping: Option<&Mapping>| {
                     mapping.is_none_or(|mapping| mapping.content == Backing::Anonymous)
@@ -95,6 +99,25 @@ impl Memory<'_> {
         for unit in &units {
             self.object(&place, unit);
         }
+    }
+
+    /// Of a process whose mappings are all at other addresses only the pages are counted.
+    fn elsewhere(&mut self, place: &str, spaces: &Spaces<'_, '_>, unknown: &mut Unknown) {
+        let page_size = self.unit;
+        let mut count = |space: &Space<'_>, side: usize| {
+            space.runs(0, u64::MAX).fold(0u64, |pages, run| {
+                let of_run = (run.end - run.start) / page_size.max(1);
+                if let compare::Content::Unknown(why) = run.content {
+                    unknown.0[side][why as usize] += of_run;
+                }
+                pages.saturating_add(of_run)
+            })
+        };
+        let pages = [count(spaces.before, 0), count(spaces.after, 1)];
+        let value = |pages: u64| Some(serde_json::json!({ "pages": pages }));
+        let mut change = Change::new(format!("{place}.memory"), value(pages[0]), value(pages[1]));
+        change.remark = Some(mappings::ELSEWHERE.to_owned());
+        self.found.changes.push(change);
     }
 
     /// Reads the page maps of both sides and lets `compare` work on them.

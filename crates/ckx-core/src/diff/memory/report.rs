@@ -123,7 +123,11 @@ impl fmt::Display for MemoryChange {
         }
         let mut parts = Vec::new();
         if self.changed_pages > 0 {
-            let bytes = self.changed_bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+            let bytes = match self.changed_bytes {
+                Some(1) => " (1 byte)".to_owned(),
+                Some(bytes) => format!(" ({bytes} bytes)"),
+                None => String::new(),
+            };
             parts.push(format!("{} changed{bytes}", pages(self.changed_pages)));
         }
         if self.added_pages > 0 {

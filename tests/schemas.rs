@@ -76,3 +76,24 @@ fn listings_follow_the_schema_of_ls() {
         check(&schema, &json(&["ls", "--json", &source]), &source);
     }
 }
+
+/// Each fixture beside each, so that every comparison has something to tell; what could not be read too.
+#[test]
+fn comparisons_follow_the_schema_of_diff() {
+    let schema = json(&["schema", "diff"]);
+    let sources = sources();
+    let mut differences = 0;
+    for pair in sources.windows(2) {
+        let [before, after] = pair else { continue };
+        let document = json(&["diff", "--json", "--with-dump", "--bytes", "--show-unchanged", before, after]);
+        check(&schema, &document, &format!("{before} {after}"));
+        differences += usize::from(document["same"] == false);
+        let same = json(&["diff", "--json", before, before]);
+        check(&schema, &same, before);
+        assert_eq!(same["same"], true, "{before}: {:#}", same["changes"]);
+    }
+    assert!(differences >= 4, "{differences}");
+    let mut changed = json(&["diff", "--json", &sources[0], &sources[1]]);
+    changed["changes"][0]["mark"] = "?".into();
+    assert!(!jsonschema::validator_for(&schema).expect("the schema is one").is_valid(&changed));
+}

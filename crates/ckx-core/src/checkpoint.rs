@@ -29,6 +29,7 @@ pub struct Checkpoint {
     archive: Archive,
     images: Box<[u8]>,
     options: Options,
+    previous: Option<Box<Checkpoint>>,
     processes: OnceLock<Processes>,
     files: OnceLock<FileTable>,
     contents: OnceLock<Contents>,
@@ -52,11 +53,24 @@ impl Checkpoint {
             archive,
             images,
             options,
+            previous: None,
             processes: OnceLock::new(),
             files: OnceLock::new(),
             contents: OnceLock::new(),
             descriptors: OnceLock::new(),
         }
+    }
+
+    /// With the dump before it, for an incremental one whose source does not hold that.
+    #[must_use]
+    pub fn with_previous(mut self, previous: Self) -> Self {
+        self.previous = Some(Box::new(previous));
+        self
+    }
+
+    /// The dump before it, if it was given.
+    pub fn previous(&self) -> Option<&Self> {
+        self.previous.as_deref()
     }
 
     /// The archive.

@@ -62,6 +62,12 @@ pub struct Args {
     /// Take process A of the first checkpoint for process B of the second
     #[arg(long = "pair", value_name = "A:B", value_parser = pair)]
     pairs: Vec<(u32, u32)>,
+    /// The dump before A, if A is incremental and does not hold it; more of them, the nearest first
+    #[arg(long, value_name = "SOURCE")]
+    parent_a: Vec<PathBuf>,
+    /// The dump before B
+    #[arg(long, value_name = "SOURCE")]
+    parent_b: Vec<PathBuf>,
     /// Pair mappings by name and order, and compare them at equal offsets
     #[arg(long)]
     relocated: bool,
@@ -104,7 +110,8 @@ pub struct Document {
 
 /// Runs the command.
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
-    let (before, after) = (args.open(&args.before)?, args.open(&args.after)?);
+    let before = args.open(&args.before, &args.parent_a)?;
+    let after = args.open(&args.after, &args.parent_b)?;
     args.check_pairs(&before, &after)?;
     let diff = diff::compare(&before, &after, &args.options());
     let outcome = match (&diff.issues[..], diff.same) {
@@ -133,12 +140,24 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 }
 
 impl Args {
-    fn open(&self, path: &Path) -> Result<Checkpoint, CliError> {
-        let checkpoint = Checkpoint::open(path, Options { reveal: self.reveal, ..Options::default() })?;
+    fn open(&self, path: &Path, parents: &[PathBuf]) -> Result<Checkpoint, CliError> {
+        let options = || Options { reveal: self.reveal, ..Options::default() };
+        let checkpoint = Checkpoint::open(path, options())?;
         if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
             return Err(super::inspect::no_images(&checkpoint, path));
         }
-        Ok(checkpoint)
+        let mut previous: Option<Checkpoint> = None;
+        for parent in parents.iter().rev() {
+            let parent = Checkpoint::open(parent, options())?;
+            previous = Some(match previous {
+                Some(before) => parent.with_previous(before),
+                None => parent,
+            });
+        }
+        Ok(match previous {
+            Some(previous) => checkpoint.with_previous(previous),
+            None => checkpoint,
+        })
     }
 
     fn options(&self) -> diff::Options {

@@ -2,5 +2,5 @@
 
 mod private;
 
-pub(crate) use private::parent_directory;
+pub(crate) use private::previous;
 pub use private::{Absence, read};

@@ -65,6 +65,7 @@ pub fn read(checkpoint: &Checkpoint, process: &Process, start: u64, end: u64) ->
 
 /// One page, from the dump or one before it.
 fn page_bytes(checkpoint: &Checkpoint, pid: u32, page: u64, page_size: u64) -> Result<Vec<u8>, Absence> {
+    let mut checkpoint = checkpoint;
     let mut directory = checkpoint.images_directory().to_vec();
     for _ in 0..MAX_PARENTS {
         match place(checkpoint, &directory, pid, page, page_size)? {
@@ -74,7 +75,7 @@ fn page_bytes(checkpoint: &Checkpoint, pid: u32, page: u64, page_size: u64) -> R
             }
             (PagePlace::Zero, _) => return Ok(vec![0; page_size as usize]),
             (PagePlace::Parent, _) => {
-                directory = parent_directory(checkpoint, &directory).ok_or(Absence::ParentMissing)?;
+                (checkpoint, directory) = previous(checkpoint, &directory).ok_or(Absence::ParentMissing)?;
             }
             (PagePlace::Lazy, _) => return Err(Absence::Lazy),
             (PagePlace::Absent, _) => return Err(Absence::NotDumped),
@@ -119,8 +120,23 @@ fn stored(checkpoint: &Checkpoint, directory: &[u8], id: u64, window: Window) ->
     }
 }
 
+/// The previous dump: in the source, or what was given for it.
+pub(crate) fn previous<'c>(
+    checkpoint: &'c Checkpoint,
+    directory: &[u8],
+) -> Option<(&'c Checkpoint, Vec<u8>)> {
+    let is_there = |directory: &Vec<u8>| {
+        let inventory = joined(directory, b"inventory.img");
+        [directory, &inventory].iter().any(|name| checkpoint.archive().get(name).is_some())
+    };
+    match parent_directory(checkpoint, directory).filter(is_there) {
+        Some(directory) => Some((checkpoint, directory)),
+        None => checkpoint.previous().map(|previous| (previous, previous.images_directory().to_vec())),
+    }
+}
+
 /// Directory of the previous dump: what `parent` beside the images names, if that is in the source.
-pub(crate) fn parent_directory(checkpoint: &Checkpoint, directory: &[u8]) -> Option<Vec<u8>> {
+fn parent_directory(checkpoint: &Checkpoint, directory: &[u8]) -> Option<Vec<u8>> {
     let link = checkpoint.archive().get(&joined(directory, b"parent"))?;
     if link.kind == EntryKind::Directory {
         return Some(link.name.to_vec());

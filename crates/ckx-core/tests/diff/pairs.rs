@@ -139,6 +139,26 @@ fn a_checkpoint_is_the_same_in_all_its_forms() {
 }
 
 #[test]
+fn an_incremental_checkpoint_is_the_same_as_the_full_one() {
+    let Some(place) = corpus() else { return };
+    let [full, incremental, before] =
+        ["nginx-2.tar", "nginx-incr.tar", "nginx-incr-pre.tar"].map(|name| tar(&place, "podman", name));
+    let full = open("full", full);
+    let alone = compare(&full, &open("incremental", incremental.clone()));
+    assert_eq!(lines(&alone), [] as [&str; 0]);
+    let of_memory = |issue: &&ckx_core::diff::SideIssue| issue.issue.code == "not-compared";
+    assert_eq!(alone.issues.iter().filter(of_memory).count(), 4, "1074 pages are in the dump before it");
+    // The dump before it: mapped, and compressed.
+    let packed = zstd::encode_all(&before[..], 1).expect("zstd");
+    for before in [open("before", before), open("before", packed)] {
+        let whole = compare(&full, &open("incremental", incremental.clone()).with_previous(before));
+        assert_eq!(lines(&whole), [] as [&str; 0]);
+        let memory = whole.kinds.iter().find(|kind| kind.kind == "memory").expect("memory");
+        assert!(memory.same > 1100, "{memory:?}");
+    }
+}
+
+#[test]
 fn the_answer_does_not_depend_on_the_number_of_threads() {
     let Some(place) = corpus() else { return };
     let [a, b] = ["python-1.tar", "python-2.tar"].map(|name| tar(&place, "podman", name));

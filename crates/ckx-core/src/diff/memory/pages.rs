@@ -8,11 +8,11 @@ use ckx_archive::archive::{Backing, Kept};
 use ckx_archive::tarball::{Step, TarMember};
 use ckx_archive::{Archive, Interest, Interests};
 use ckx_criu::Image;
-use ckx_criu::pages::{Block, BlockEncoding, PageMap, PageRun, Residency};
+use ckx_criu::pages::{Block, BlockEncoding, PageEntries, PageMap, PageRun, Residency};
 
 use super::compare::{Content, HashRun, Run, Why, hash};
 use crate::checkpoint::joined;
-use crate::memory::parent_directory;
+use crate::memory::previous;
 use crate::{Checkpoint, Issue};
 
 /// Bytes of pages of a compressed source that are held; above that a hash of each page is.
@@ -31,6 +31,8 @@ pub(super) struct PageFiles<'a> {
     held: Option<Archive>,
     /// Hashes of the pages of a source that is too large for that, by member.
     hashes: HashMap<Vec<u8>, Arc<[u128]>>,
+    /// Those of the dump before it, if that was given.
+    previous: Option<Box<Self>>,
     /// Why there are neither.
     pub issue: Option<Issue>,
 }
@@ -39,7 +41,9 @@ impl<'a> PageFiles<'a> {
     /// Gets hold of the pages: nothing is done for sources that are mapped, others are decoded once.
     pub fn new(checkpoint: &'a Checkpoint, page_size: u64, unit: u64) -> Self {
         let archive = checkpoint.archive();
-        let mut files = Self { checkpoint, page_size, unit, held: None, hashes: HashMap::new(), issue: None };
+        let previous = checkpoint.previous().map(|previous| Box::new(Self::new(previous, page_size, unit)));
+        let mut files =
+            Self { checkpoint, page_size, unit, held: None, hashes: HashMap::new(), previous, issue: None };
         if archive.source().backing == Backing::Mapped {
             return files;
         }
@@ -144,33 +148,43 @@ pub(super) struct Levels {
     pub issues: Vec<Issue>,
 }
 
+impl Level {
+    fn read(files: &PageFiles<'_>, directory: &[u8], name: &str) -> Result<Self, Issue> {
+        let archive = files.checkpoint.archive();
+        let member = archive.get(&joined(directory, name.as_bytes())).ok_or_else(|| Issue::missing(name))?;
+        let (map, _) = archive.read_partial(member).map_err(|error| Issue::unreadable(name, &error))?;
+        let id = Image::parse(name.as_bytes(), &map).and_then(PageEntries::new);
+        let id = id.ok().and_then(|entries| entries.pages_id());
+        let pages = id.map_or_else(|| name.replace("pagemap", "pages"), |id| format!("pages-{id}.img"));
+        let store = files.read(&joined(directory, pages.as_bytes()));
+        Ok(Self { name: name.to_owned(), map, store })
+    }
+}
+
 impl Levels {
     /// Reads the maps of the file name `name`: `pagemap-7.img`, `pagemap-shmem-9.img`.
     pub fn read(files: &PageFiles<'_>, name: &str) -> Self {
-        let archive = files.checkpoint.archive();
         let mut levels =
             Self { list: Vec::new(), page_size: files.page_size, unit: files.unit, issues: Vec::new() };
-        let mut directory = Some(files.checkpoint.images_directory().to_vec());
-        while let Some(here) = directory.filter(|_| levels.list.len() < MAX_PARENTS) {
-            let Some(member) = archive.get(&joined(&here, name.as_bytes())) else {
-                if levels.list.is_empty() {
-                    levels.issues.push(Issue::missing(name));
-                }
-                break;
-            };
-            let map = match archive.read_partial(member) {
-                Ok((map, _)) => map,
-                Err(error) => {
-                    levels.issues.push(Issue::unreadable(name, &error));
+        let mut files = files;
+        let mut place = Some((files.checkpoint, files.checkpoint.images_directory().to_vec()));
+        while let Some((checkpoint, directory)) = place.filter(|_| levels.list.len() < MAX_PARENTS) {
+            if !std::ptr::eq(checkpoint, files.checkpoint)
+                && let Some(given) = &files.previous
+            {
+                files = given;
+            }
+            match Level::read(files, &directory, name) {
+                Ok(level) => levels.list.push(level),
+                // A dump before this one need not have had the process.
+                Err(issue) => {
+                    if levels.list.is_empty() || issue.code != "missing" {
+                        levels.issues.push(issue);
+                    }
                     break;
                 }
-            };
-            let id = Image::parse(name.as_bytes(), &map).and_then(ckx_criu::pages::PageEntries::new);
-            let id = id.ok().and_then(|entries| entries.pages_id());
-            let pages = id.map_or_else(|| name.replace("pagemap", "pages"), |id| format!("pages-{id}.img"));
-            let store = files.read(&joined(&here, pages.as_bytes()));
-            levels.list.push(Level { name: name.to_owned(), map, store });
-            directory = parent_directory(files.checkpoint, &here);
+            }
+            place = previous(checkpoint, &directory);
         }
         levels
     }

@@ -5,16 +5,21 @@
 //! its schema and the browser take it from the row.
 
 pub mod auxv;
+mod bpf;
+pub mod cgroups;
 pub mod credentials;
 pub mod descriptors;
 pub mod environment;
 mod flags;
 pub mod images;
 pub mod limits;
+pub mod namespaces;
 pub mod processes;
+pub mod seccomp;
 pub mod signals;
 pub mod sockets;
 mod subject;
+pub mod threads;
 pub mod timers;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -94,12 +99,16 @@ impl Section {
 pub const SECTIONS: &[Section] = &[
     Section::of::<processes::Processes>("processes", "Processes as a tree, with arguments and memory")
         .by_default(),
+    Section::of::<threads::Threads>("threads", "Threads, with scheduling, registers and their own signals"),
     Section::of::<credentials::Credentials>("credentials", "Users, groups, capabilities, security labels"),
     Section::of::<environment::Environment>("environment", "Environment variables, by process"),
     Section::of::<auxv::Auxv>("auxv", "Auxiliary vectors, by process"),
     Section::of::<signals::SignalsReport>("signals", "Signal handlers, pending and blocked signals"),
     Section::of::<timers::Timers>("timers", "Interval and POSIX timers, by process"),
     Section::of::<limits::Limits>("limits", "Resource limits, by process"),
+    Section::of::<seccomp::Seccomp>("seccomp", "Restrictions of system calls, and the filters"),
+    Section::of::<namespaces::Namespaces>("namespaces", "Namespaces, their members and what they hold"),
+    Section::of::<cgroups::Cgroups>("cgroups", "Control groups, their members and limits"),
     Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
     Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
     Section::of::<images::Images>("images", "Image files of CRIU, by kind and size"),

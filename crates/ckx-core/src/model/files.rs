@@ -1,6 +1,7 @@
 //! Open files by id, from `files.img` and from the images per type that CRIU up to 3.3 wrote.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use ckx_criu::ByteOrder;
 use ckx_criu::typed::Record;
@@ -21,8 +22,9 @@ pub(crate) const MEMFD: &str = "memfd.img";
 #[derive(Debug)]
 pub struct FileTable {
     by_id: HashMap<u32, FileEntry>,
-    /// From the images per type. Kept apart, because an id counts there with its type only.
-    old: HashMap<(FdTypes, u32), FileEntry>,
+    /// Files whose id another file of `files.img` has too, and those from the images per type: there an
+    /// id counts with its type only. A tun device comes with the path of `/dev/net/tun` under one id.
+    by_type: HashMap<(FdTypes, u32), FileEntry>,
     memfds: HashMap<u64, MemfdInodeEntry>,
     order: ByteOrder,
     any: bool,
@@ -43,7 +45,7 @@ impl FileTable {
         let files = loader.records_if_any::<FileEntry>(FILES);
         let mut all = Self {
             by_id: HashMap::new(),
-            old: HashMap::new(),
+            by_type: HashMap::new(),
             memfds: HashMap::new(),
             order: ByteOrder::Little,
             any: files.is_ok(),
@@ -56,8 +58,14 @@ impl FileTable {
         if let Ok(files) = files {
             all.order = files.order;
             for file in files.entries {
-                // The first of several with one id counts, as in crit.
-                all.by_id.entry(file.id).or_insert(file);
+                // The first of several with one id and type counts, as in crit.
+                match (all.by_id.entry(file.id), FdTypes::try_from(file.r#type)) {
+                    (Entry::Vacant(place), _) => _ = place.insert(file),
+                    (Entry::Occupied(first), Ok(kind)) if first.get().r#type != file.r#type => {
+                        all.by_type.entry((kind, file.id)).or_insert(file);
+                    }
+                    _ => {}
+                }
             }
         }
         if let Ok(inodes) = loader.records_if_any::<MemfdInodeEntry>(MEMFD) {
@@ -103,7 +111,7 @@ impl FileTable {
     fn read_members(&mut self, loader: &mut Loader<'_>) {
         if let Ok(records) = loader.records_if_any::<EventpollTfdEntry>("eventpoll-tfd.img") {
             for record in records.entries {
-                let file = self.old.get_mut(&(FdTypes::Eventpoll, record.id));
+                let file = self.by_type.get_mut(&(FdTypes::Eventpoll, record.id));
                 if let Some(file) = file.and_then(|file| file.epfd.as_mut()) {
                     file.tfd.push(record);
                 }
@@ -111,7 +119,7 @@ impl FileTable {
         }
         if let Ok(records) = loader.records_if_any::<InotifyWdEntry>("inotify-wd.img") {
             for record in records.entries {
-                let file = self.old.get_mut(&(FdTypes::Inotify, record.id));
+                let file = self.by_type.get_mut(&(FdTypes::Inotify, record.id));
                 if let Some(file) = file.and_then(|file| file.ify.as_mut()) {
                     file.wd.push(record);
                 }
@@ -119,7 +127,7 @@ impl FileTable {
         }
         if let Ok(records) = loader.records_if_any::<FanotifyMarkEntry>("fanotify-mark.img") {
             for record in records.entries {
-                let file = self.old.get_mut(&(FdTypes::Fanotify, record.id));
+                let file = self.by_type.get_mut(&(FdTypes::Fanotify, record.id));
                 if let Some(file) = file.and_then(|file| file.ffy.as_mut()) {
                     file.mark.push(record);
                 }
@@ -141,7 +149,7 @@ impl FileTable {
         for record in records.entries {
             let mut file = FileEntry { r#type: kind.into(), ..FileEntry::default() };
             put(&mut file, record);
-            self.old.entry((kind, file.id)).or_insert(file);
+            self.by_type.entry((kind, file.id)).or_insert(file);
         }
     }
 
@@ -162,12 +170,16 @@ impl FileTable {
 
     /// The file with this id that a descriptor of the type refers to.
     pub fn get(&self, kind: FdTypes, id: u32) -> Option<&FileEntry> {
-        self.by_id.get(&id).or_else(|| self.old.get(&(kind, id)))
+        let first = self.by_id.get(&id);
+        match first {
+            Some(file) if file.r#type == i32::from(kind) => first,
+            _ => self.by_type.get(&(kind, id)).or(first),
+        }
     }
 
     /// All files, in no order.
     pub fn all(&self) -> impl Iterator<Item = &FileEntry> {
-        self.by_id.values().chain(self.old.values())
+        self.by_id.values().chain(self.by_type.values())
     }
 
     /// The regular file with this id.

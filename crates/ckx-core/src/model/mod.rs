@@ -5,6 +5,7 @@ pub mod contents;
 pub mod descriptors;
 pub mod files;
 pub mod process;
+pub mod registers;
 
 pub use contents::Contents;
 pub use descriptors::DescriptorTables;

@@ -5,7 +5,10 @@
 
 #![allow(clippy::print_stdout)]
 
+mod all_images;
+mod bundle;
 mod corpus;
 mod descriptors;
+mod kernel_truth;
 mod processes;
 mod synthetic;

@@ -8,6 +8,7 @@
 mod change;
 mod container;
 mod descriptors;
+mod groups;
 mod logs;
 mod mappings;
 mod maps;
@@ -104,6 +105,7 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("processes", "Processes: added, gone, moved, state, program", |pair| {
         sections::compare::<inspect::processes::Processes>(pair, sections::PROCESS_TREE)
     }),
+    Kind::new("threads", "Threads: registers, scheduling, signals", groups::threads),
     Kind::new("arguments", "Command lines, as they are in memory", text::arguments),
     Kind::new("environment", "Environment variables, as they are in memory", text::environment),
     Kind::new("credentials", "Users, groups, capabilities, security labels", |pair| {
@@ -121,6 +123,9 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("auxv", "Auxiliary vectors", |pair| {
         sections::compare::<inspect::auxv::Auxv>(pair, sections::AUXV)
     }),
+    Kind::new("seccomp", "How system calls are restricted", groups::seccomp),
+    Kind::new("namespaces", "Namespaces and who is in them", groups::namespaces),
+    Kind::new("cgroups", "Cgroups: who is where, limits", groups::cgroups),
     Kind::new("descriptors", "Open files: position, flags, state", descriptors::compare),
     Kind::new("sockets", "Sockets: state, queues, counters", sockets::compare),
     Kind::new("mappings", "Mappings: added, gone, grown, rights, files", maps::compare),

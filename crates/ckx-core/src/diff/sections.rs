@@ -103,7 +103,8 @@ pub(super) const LIMITS: Rules = Rules { lists: &[PROCESSES], fields: &[ISSUES, 
 
 pub(super) const SIGNALS: Rules = Rules {
     lists: &[PROCESSES, ListRule { at: "sigactions", key: Key::Fields(&["signal"]), shown: "sigaction" }],
-    fields: &[ISSUES, COMM],
+    // What the leading thread blocks is told with the threads.
+    fields: &[ISSUES, COMM, ("processes.blocked", Treatment::Skip)],
 };
 
 pub(super) const TIMERS: Rules = Rules {

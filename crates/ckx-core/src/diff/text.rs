@@ -42,7 +42,8 @@ fn both(
             })
             .ok()
     };
-    Some((side(Side::Before, pair.before, a)?, side(Side::After, pair.after, b)?))
+    let (before, after) = (side(Side::Before, pair.before, a), side(Side::After, pair.after, b));
+    before.zip(after)
 }
 
 /// Compares command lines.

@@ -8,7 +8,7 @@ use ckx_archive::tarball::EntryKind;
 use ckx_archive::{Archive, Member};
 
 use crate::interest::Wanted;
-use crate::model::{Contents, DescriptorTables, FileTable, Processes};
+use crate::model::{Container, Contents, DescriptorTables, DumpLog, FileTable, Processes};
 use crate::{ImageSet, Issue};
 
 /// What a reader of a checkpoint wants of it.
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     files: OnceLock<FileTable>,
     contents: OnceLock<Contents>,
     descriptors: OnceLock<DescriptorTables>,
+    container: OnceLock<Container>,
+    dump_log: OnceLock<DumpLog>,
 }
 
 impl Checkpoint {
@@ -58,6 +60,8 @@ impl Checkpoint {
             files: OnceLock::new(),
             contents: OnceLock::new(),
             descriptors: OnceLock::new(),
+            container: OnceLock::new(),
+            dump_log: OnceLock::new(),
         }
     }
 
@@ -144,6 +148,16 @@ impl Checkpoint {
     /// The descriptor tables of the processes.
     pub fn descriptors(&self) -> &DescriptorTables {
         self.descriptors.get_or_init(|| DescriptorTables::read(self))
+    }
+
+    /// The container: names, image, engine, machine.
+    pub fn container(&self) -> &Container {
+        self.container.get_or_init(|| Container::read(self))
+    }
+
+    /// What CRIU wrote while it dumped.
+    pub fn dump_log(&self) -> &DumpLog {
+        self.dump_log.get_or_init(|| DumpLog::read(self))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod model;
 mod name;
 pub mod outline;
 mod secret;
+mod time;
 
 pub use address::Address;
 pub use checkpoint::{Checkpoint, Options};
@@ -24,3 +25,4 @@ pub use images::{ImageSet, MemoryImages};
 pub use interest::Wanted;
 pub use issue::Issue;
 pub use name::Name;
+pub use time::Time;

@@ -103,6 +103,12 @@ pub(crate) fn hides_variable(name: &[u8], value: &[u8]) -> bool {
     !value.is_empty() && (!is_harmless || is_named || has_secret_form(value))
 }
 
+/// Whether the value of an annotation or a label is to be hidden. Most of them are facts that engines
+/// write, so only what is named as a secret, or looks like one, is.
+pub(crate) fn hides_annotation(name: &str, value: &str) -> bool {
+    !value.is_empty() && (has_secret_name(name) || has_secret_form(value.as_bytes()))
+}
+
 /// Whether a text that belongs to no name is to be hidden: a rest of an environment.
 pub(crate) fn hides_rest(text: &[u8]) -> bool {
     has_secret_form(text) || is_random(text)

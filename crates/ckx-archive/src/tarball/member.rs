@@ -54,6 +54,19 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// Its name, in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+            Self::Hardlink => "hardlink",
+            Self::CharDevice => "char",
+            Self::BlockDevice => "block",
+            Self::Fifo => "fifo",
+        }
+    }
+
     /// The letter that `ls` and `tar` show.
     pub fn letter(self) -> char {
         match self {

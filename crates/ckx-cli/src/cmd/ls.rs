@@ -54,6 +54,8 @@ pub struct Listing<'a> {
 /// A line of the listing.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Line {
+    #[serde(skip)]
+    entry: EntryKind,
     /// Type: `file`, `directory`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -128,7 +130,8 @@ fn write(args: &Args, lines: &[Line], ui: &mut Ui) -> Result<(), CliError> {
 impl From<&Member> for Line {
     fn from(member: &Member) -> Self {
         Self {
-            kind: kind_name(member.kind),
+            entry: member.kind,
+            kind: member.kind.name(),
             mode: format!("{:04o}", member.mode),
             uid: member.uid,
             gid: member.gid,
@@ -150,36 +153,12 @@ impl Line {
             None => (&self.name).into(),
         };
         vec![
-            Cell::Text(format!("{}{}", letter(self.kind), permissions(mode))),
+            Cell::Text(format!("{}{}", self.entry.letter(), permissions(mode))),
             Cell::Text(format!("{}/{}", self.uid, self.gid)),
             Cell::Bytes(self.size_bytes),
             Cell::Text(self.modified.clone()),
             name,
         ]
-    }
-}
-
-fn kind_name(kind: EntryKind) -> &'static str {
-    match kind {
-        EntryKind::File => "file",
-        EntryKind::Directory => "directory",
-        EntryKind::Symlink => "symlink",
-        EntryKind::Hardlink => "hardlink",
-        EntryKind::CharDevice => "char",
-        EntryKind::BlockDevice => "block",
-        EntryKind::Fifo => "fifo",
-    }
-}
-
-fn letter(kind: &str) -> char {
-    match kind {
-        "directory" => 'd',
-        "symlink" => 'l',
-        "hardlink" => 'h',
-        "char" => 'c',
-        "block" => 'b',
-        "fifo" => 'p',
-        _ => '-',
     }
 }
 

@@ -71,16 +71,7 @@ impl Collect for Environment {
             if let Some(reason) = &process.absent {
                 inner.line(Cell::Absent(reason.clone()));
             }
-            for variable in process.variables.iter().flatten() {
-                let value = match &variable.value {
-                    Some(value) => Cell::from(value),
-                    None => Cell::Faint(format!("hidden, {} bytes", variable.value_bytes)),
-                };
-                match &variable.name {
-                    Some(name) => inner.field(name.to_string(), value),
-                    None => inner.line(value),
-                }
-            }
+            process.variables.iter().flatten().for_each(|variable| variable.show(&mut inner));
             outline.group(process.process.line(), inner);
         }
         if self.processes.iter().flat_map(|process| process.variables.iter().flatten()).any(|v| v.redacted) {
@@ -106,7 +97,20 @@ fn read(checkpoint: &Checkpoint, process: &Process) -> ProcessEnvironment {
 }
 
 impl Variable {
-    fn of(entry: &[u8], reveal: bool) -> Self {
+    /// Draws it.
+    pub(crate) fn show(&self, outline: &mut Outline) {
+        let value = match &self.value {
+            Some(value) => Cell::from(value),
+            None => Cell::Faint(format!("hidden, {} bytes", self.value_bytes)),
+        };
+        match &self.name {
+            Some(name) => outline.field(name.to_string(), value),
+            None => outline.line(value),
+        }
+    }
+
+    /// An entry of an environment, with its value hidden if that is likely to be secret.
+    pub(crate) fn of(entry: &[u8], reveal: bool) -> Self {
         let (name, value) = match entry.iter().position(|byte| *byte == b'=') {
             // A name is not empty; an entry that begins with the sign is a rest, too.
             Some(at) if at > 0 => (entry.get(..at), entry.get(at + 1..).unwrap_or_default()),

@@ -7,17 +7,24 @@
 pub mod auxv;
 mod bpf;
 pub mod cgroups;
+pub mod container;
 pub mod credentials;
 pub mod descriptors;
+pub mod dump_log;
 pub mod environment;
 mod flags;
 pub mod images;
 pub mod limits;
+pub mod logs;
+pub mod mounts;
 pub mod namespaces;
+pub mod overview;
 pub mod processes;
 pub mod seccomp;
 pub mod signals;
 pub mod sockets;
+pub mod stats;
+pub mod storage;
 mod subject;
 pub mod threads;
 pub mod timers;
@@ -97,6 +104,12 @@ impl Section {
 
 /// All sections. Their order is the order on the screen.
 pub const SECTIONS: &[Section] = &[
+    Section::of::<overview::Overview>("overview", "Container, image, engine, machine, times and sizes")
+        .by_default(),
+    Section::of::<container::Container>(
+        "container",
+        "How the container was declared: command, mounts, limits",
+    ),
     Section::of::<processes::Processes>("processes", "Processes as a tree, with arguments and memory")
         .by_default(),
     Section::of::<threads::Threads>("threads", "Threads, with scheduling, registers and their own signals"),
@@ -111,6 +124,13 @@ pub const SECTIONS: &[Section] = &[
     Section::of::<cgroups::Cgroups>("cgroups", "Control groups, their members and limits"),
     Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
     Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
+    Section::of::<mounts::Mounts>("mounts", "Mounts as they were, by namespace"),
+    Section::of::<storage::rootfs_diff::RootfsDiff>("rootfs-diff", "Changes of the root file system"),
+    Section::of::<storage::tmpfs::Tmpfs>("tmpfs", "Files in tmpfs mounts and /dev/shm"),
+    Section::of::<storage::volumes::Volumes>("volumes", "Files in named volumes"),
+    Section::of::<logs::Logs>("logs", "What the container wrote"),
+    Section::of::<dump_log::DumpLog>("dump-log", "What CRIU said while it dumped"),
+    Section::of::<stats::Stats>("stats", "How long the dump took, and how much it wrote"),
     Section::of::<images::Images>("images", "Image files of CRIU, by kind and size"),
 ];
 

@@ -11,4 +11,5 @@ mod corpus;
 mod descriptors;
 mod kernel_truth;
 mod processes;
+mod storage;
 mod synthetic;

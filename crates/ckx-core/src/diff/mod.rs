@@ -7,6 +7,7 @@
 
 mod change;
 mod container;
+mod decoded;
 mod descriptors;
 mod groups;
 mod logs;
@@ -128,12 +129,18 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("cgroups", "Cgroups: who is where, limits", groups::cgroups),
     Kind::new("descriptors", "Open files: position, flags, state", descriptors::compare),
     Kind::new("sockets", "Sockets: state, queues, counters", sockets::compare),
+    Kind::new("locks", "Locks of files", decoded::locks),
+    Kind::new("mounts", "Mounts, by their place", decoded::mounts),
+    Kind::new("ipc", "System V shared memory, messages, semaphores", decoded::ipc),
+    Kind::new("network", "Network namespaces: devices, addresses, routes, firewall", decoded::network),
     Kind::new("mappings", "Mappings: added, gone, grown, rights, files", maps::compare),
     Kind::new("memory", "Content of memory, page by page", memory::compare),
     Kind::new("rootfs", "Changes of the root file system, by file", trees::rootfs),
     Kind::new("tmpfs", "File systems in memory, by file", trees::tmpfs),
     Kind::new("volumes", "Volumes, by file", trees::volumes),
     Kind::new("logs", "Logs of the container; that of the dump belongs to the dump", logs::compare),
+    Kind::new("inventory", "How the dump was made; belongs to the dump", decoded::inventory),
+    Kind::new("statistics", "Statistics of the dump; belongs to the dump", decoded::statistics),
 ];
 
 impl Kind {

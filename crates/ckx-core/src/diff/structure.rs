@@ -58,6 +58,8 @@ pub(crate) enum Key {
 pub(crate) enum Treatment {
     /// Not at all.
     Skip,
+    /// As any other: an exception in what follows.
+    Plain,
     /// It belongs to the dump, not to the container.
     OfDump,
     /// Not if it is a number: such fields are objects in other places.
@@ -229,6 +231,12 @@ impl<'a> Walk<'a> {
         let by_name = PROCESS_FIELDS.contains(&name).then_some(Treatment::Process);
         match rule.or(by_name) {
             None => self.one(path, |walk| walk.value(path, a, b)),
+            Some(Treatment::Plain) => {
+                let outer = std::mem::replace(&mut self.of_dump, false);
+                let same = self.value(path, a, b);
+                self.of_dump = outer;
+                same
+            }
             Some(Treatment::Skip) => true,
             Some(Treatment::Number) if a.is_number() || b.is_number() => true,
             Some(Treatment::Number) => self.value(path, a, b),

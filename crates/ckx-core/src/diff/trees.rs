@@ -178,8 +178,9 @@ impl File {
         put("mode", format!("{mode:04o}").into());
         put("uid", uid.into());
         put("gid", gid.into());
-        // That of a directory says that something in it came or went, which is told itself.
-        if kind != EntryKind::Directory {
+        // That of a directory says that something in it came or went, which is told itself; that of a link
+        // or a device only when it was made.
+        if kind == EntryKind::File {
             put("mtime_s", mtime.into());
         }
         if let Some(link) = link {

@@ -371,3 +371,60 @@ fn what_the_engine_says_is_compared_by_path() {
     assert_eq!(lines(&found), [] as [&str; 0]);
     assert_eq!(found.issues[0].issue.code, "bad-json");
 }
+
+/// A shipped image, with one text in it replaced by another of the same length.
+fn image(name: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
+    let path = format!("{}/../../fixtures/images/ns-link-ghost/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut bytes = std::fs::read(&path).expect("the fixture is there");
+    assert_eq!(old.len(), new.len());
+    let at = bytes.windows(old.len()).position(|window| window == old).expect("the text is in it");
+    bytes[at..at + new.len()].copy_from_slice(new);
+    bytes
+}
+
+#[test]
+fn images_are_compared_by_what_they_say() {
+    type Case<'c> = (&'c str, &'c [u8], &'c [u8], &'c [&'c str]);
+    let cases: [Case<'_>; 3] = [
+        ("netdev-10.img", b"lo", b"l1", &["network - device[lo]", "network + device[l1]"]),
+        ("mountpoints-14.img", b"zdtm_run", b"zdtm_ran", &["mounts ~ mount[/run].source"]),
+        ("nftables-10.img", b"accept", b"reject", &["network ~ nftables"]),
+    ];
+    for (name, old, new, expected) in cases {
+        let with = |new: &[u8]| checkpoint(base().file(name, image(name, old, new)));
+        let (a, b) = (with(old), with(new));
+        assert_eq!(lines(&compare(&a, &a)), [] as [&str; 0], "{name}");
+        let found = compare(&a, &b);
+        assert_eq!(lines(&found), expected, "{name}");
+        assert_eq!(found.issues, [], "{name}");
+        if name.starts_with("nft") {
+            continue;
+        }
+        let broken = checkpoint(base().file(name, image(name, old, old)[..9].to_vec()));
+        let found = compare(&a, &broken);
+        assert_eq!(lines(&found), [] as [&str; 0], "{name}");
+        assert!(!found.issues.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn what_belongs_to_the_dump_is_told_apart() {
+    let with = |version: u64| {
+        let inventory = ckx_testkit::ImageBuilder::of("INVENTORY");
+        let message = ckx_testkit::Msg::new().uint(1, 2).uint(2, version);
+        checkpoint(base().file("inventory.img", inventory.record(message).build()))
+    };
+    let (a, b) = (with(0), with(1));
+    let found = compare(&a, &b);
+    assert!(found.same && lines(&found).is_empty());
+    let kind = found.kinds.iter().find(|kind| kind.kind == "inventory").expect("a kind");
+    assert_eq!((kind.of_dump, kind.total()), (1, 0));
+    for options in [
+        Options { with_dump: true, ..Options::default() },
+        Options { only: vec!["inventory".to_owned()], ..Options::default() },
+    ] {
+        let found = ckx_core::diff::compare(&a, &b, &options);
+        assert!(!found.same);
+        assert_eq!(lines(&found), ["inventory ~ inventory.fdinfo_per_id"]);
+    }
+}

@@ -97,3 +97,13 @@ fn comparisons_follow_the_schema_of_diff() {
     changed["changes"][0]["mark"] = "?".into();
     assert!(!jsonschema::validator_for(&schema).expect("the schema is one").is_valid(&changed));
 }
+
+#[test]
+fn lists_follow_the_schema_of_list() {
+    let schema = json(&["schema", "list"]);
+    let document = json(&["list", "--json", "fixtures/checkpoints", "fixtures/images/s390x", "LICENSE"]);
+    check(&schema, &document, "list");
+    let found = document["checkpoints"].as_array().expect("a list");
+    assert!(found.len() >= 6, "{found:?}");
+    assert!(found.last().is_some_and(|entry| entry["error"].is_string() && entry.get("engine").is_none()));
+}

@@ -17,6 +17,7 @@ pub mod model;
 mod name;
 pub mod outline;
 mod secret;
+mod summary;
 mod time;
 
 pub use address::Address;
@@ -25,4 +26,5 @@ pub use images::{ImageSet, MemoryImages};
 pub use interest::Wanted;
 pub use issue::Issue;
 pub use name::Name;
+pub use summary::Summary;
 pub use time::Time;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::cmd::{diff, ls};
+use crate::cmd::{diff, list, ls};
 use crate::error::{CliError, Outcome};
 use crate::render::{Format, document, write_value};
 use crate::ui::Ui;
@@ -21,6 +21,7 @@ struct Document {
 const DOCUMENTS: &[Document] = &[
     Document { command: "inspect", schema: document::schema },
     Document { command: "diff", schema: || of::<diff::Document>(diff::SCHEMA) },
+    Document { command: "list", schema: || of::<list::Listing<'_>>(list::SCHEMA) },
     Document { command: "ls", schema: || of::<ls::Listing<'_>>(ls::SCHEMA) },
 ];
 

@@ -3,3 +3,4 @@
 mod cli_cases;
 mod layering;
 mod schemas;
+mod threads;

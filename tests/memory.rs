@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ckx_testkit::{ImageBuilder, Msg};
+use ckx_testkit::{ImageBuilder, Msg, SynthCheckpoint};
 
 const PAGES: u64 = (4 << 30) / 4096;
 
@@ -68,4 +69,42 @@ fn lengths_are_not_trusted() {
         let output = limited(16, &format!("decode {name}"), place.path());
         assert_eq!(output.status.code(), Some(3), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// A checkpoint of a process with 512 MiB, each page a run of its own; the last page holds `text`.
+fn large_checkpoint(directory: &Path, text: &[u8]) {
+    const PAGES: u64 = (512 << 20) / 4096;
+    const START: u64 = 0x10_0000_0000;
+    let made = SynthCheckpoint::new()
+        .process(1, 0, |process| process.vma(START, START + PAGES * 8192, 3, 0x22, 0x201))
+        .build();
+    made.write_to(directory).expect("room");
+    let map = fs::read(directory.join("pagemap-1.img")).expect("a map");
+    let head = u32::from_le_bytes(map[8..12].try_into().expect("four bytes")) as usize;
+    let mut map = BufWriter::new(File::create(directory.join("pagemap-1.img")).expect("a file"));
+    map.write_all(&made.get("pagemap-1.img").expect("a map")[..12 + head]).expect("room");
+    for page in 0..PAGES {
+        let entry = Msg::new().uint(1, START + page * 8192).uint(2, 0).uint(4, 4).uint(5, 1);
+        map.write_all(&(entry.len() as u32).to_le_bytes()).expect("room");
+        map.write_all(entry.as_bytes()).expect("room");
+    }
+    map.into_inner().expect("room");
+    let pages = File::create(directory.join("pages-1.img")).expect("a file");
+    pages.write_all_at(text, (PAGES - 1) * 4096).expect("room");
+    pages.set_len(PAGES * 4096).expect("a sparse file");
+}
+
+#[test]
+fn large_checkpoints_are_compared_below_128_mib() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("a", b"one"), ("b", b"two")] {
+        fs::create_dir(place.path().join(name)).expect("a folder");
+        large_checkpoint(&place.path().join(name), text);
+    }
+    let output = limited(128, "diff a b", place.path());
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ckx")).args(["diff", "a", "b"]).current_dir(place.path()).output();
+    let text = String::from_utf8_lossy(&output.expect("ckx runs").stdout).into_owned();
+    assert!(text.contains("rw-p anonymous: 1 page changed (3 bytes)"), "{text}");
 }

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{CliError, Outcome};
-use crate::render::document::SourceLine;
+use crate::render::diff::Subject;
 use crate::render::{Format, FormatArgs, diff as text, write_value};
 use crate::ui::Ui;
 
@@ -100,9 +100,9 @@ pub struct Document {
     /// `ckx.diff/1`.
     schema: &'static str,
     /// The first checkpoint.
-    before: SourceLine,
+    before: Subject,
     /// The second checkpoint.
-    after: SourceLine,
+    after: Subject,
     /// What differs.
     #[serde(flatten)]
     diff: Diff,
@@ -121,8 +121,8 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     };
     let document = Document {
         schema: SCHEMA,
-        before: before.archive().source().into(),
-        after: after.archive().source().into(),
+        before: (&before).into(),
+        after: (&after).into(),
         diff,
     };
     match args.format.get() {
@@ -197,7 +197,7 @@ fn write(format: Format, value: &impl Serialize, ui: &mut Ui) -> Result<(), CliE
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line<'a> {
     /// The first.
-    Begin { schema: &'static str, before: &'a SourceLine, after: &'a SourceLine, pairs: &'a [ProcessPair] },
+    Begin { schema: &'static str, before: &'a Subject, after: &'a Subject, pairs: &'a [ProcessPair] },
     /// Something that differs.
     Change(&'a Change),
     /// Something that could not be read.

@@ -2,17 +2,55 @@
 
 use anstyle::{AnsiColor, Style};
 use ckx_core::diff::{Change, Diff, KindSummary, Mark, MemoryChange, Row, Side};
+use ckx_core::model::container::Engine;
 use ckx_core::outline::{Cell, Outline, Table};
+use ckx_core::{Checkpoint, Time};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::render::document::SourceLine;
 use crate::render::text;
 use crate::render::value::{HEADING, Look, Span, cut};
 
+/// One of the two checkpoints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Subject {
+    /// Where it lies.
+    #[serde(flatten)]
+    pub source: SourceLine,
+    /// What made it.
+    pub engine: Engine,
+    /// Name of the container.
+    pub name: Option<String>,
+    /// Id of the container.
+    pub id: Option<String>,
+    /// When the dump was made, RFC 3339.
+    pub checkpointed: Option<Time>,
+}
+
+impl From<&Checkpoint> for Subject {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        let container = checkpoint.container();
+        Self {
+            source: checkpoint.archive().source().into(),
+            engine: container.engine,
+            name: container.name.clone(),
+            id: container.id.clone(),
+            checkpointed: container.checkpointed,
+        }
+    }
+}
+
 /// Draws a comparison; with `stat` only its summary.
-pub fn draw(sources: [&SourceLine; 2], diff: &Diff, stat: bool, look: Look) -> String {
+pub fn draw(sources: [&Subject; 2], diff: &Diff, stat: bool, look: Look) -> String {
     let mut page = Page { look, out: String::new() };
-    for (mark, source) in [("---", sources[0]), ("+++", sources[1])] {
-        page.line(vec![Span::styled(mark, HEADING), Span::plain(format!(" {}", source.path))]);
+    for (mark, subject) in [("---", sources[0]), ("+++", sources[1])] {
+        page.line(vec![Span::styled(mark, HEADING), Span::plain(format!(" {}", subject.source.path))]);
+        let name = subject.name.as_ref().or(subject.id.as_ref());
+        let time = subject.checkpointed.map(|time| format!("checkpointed {}", time.to_seconds()));
+        let words = [Some(subject.engine.name().to_owned()), name.cloned(), time];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        page.line(look.spans(&Cell::Faint(format!("    {}", words.join(" ")))));
     }
     page.pairs(diff);
     page.out.push('\n');

@@ -59,7 +59,8 @@ struct Mark {
     ppid: u32,
     /// Path of the program; of a zombie its name.
     program: Option<Name>,
-    arguments: Vec<u8>,
+    /// Hash of its arguments.
+    arguments: u128,
 }
 
 impl PairedBy {
@@ -167,22 +168,16 @@ impl Pairing {
             }
             let (below_a, below_b) = (tree_a.below(place.0), tree_b.below(place.1));
             for (by, with_arguments) in [(PairedBy::Place, true), (PairedBy::Program, false)] {
-                let mut waiting: HashMap<(&Option<Name>, &[u8]), Vec<u32>> = HashMap::new();
-                let key = |mark: &'_ Mark| -> Vec<u8> {
-                    if with_arguments { mark.arguments.clone() } else { Vec::new() }
-                };
-                let keys: Vec<Vec<u8>> = below_b.iter().map(|mark| key(mark)).collect();
-                for (mark, key) in below_b.iter().zip(&keys).rev() {
-                    if self.before(mark.pid).is_none() {
-                        waiting.entry((&mark.program, key)).or_default().push(mark.pid);
-                    }
+                let key = |mark: &'_ Mark| if with_arguments { mark.arguments } else { 0 };
+                let mut waiting: HashMap<(&Option<Name>, u128), Vec<u32>> = HashMap::new();
+                for mark in below_b.iter().rev().filter(|mark| self.before(mark.pid).is_none()) {
+                    waiting.entry((&mark.program, key(mark))).or_default().push(mark.pid);
                 }
                 for mark in below_a {
                     if self.after(mark.pid).is_some() {
                         continue;
                     }
-                    let arguments: &[u8] = if with_arguments { &mark.arguments } else { &[] };
-                    let found = waiting.get_mut(&(&mark.program, arguments)).and_then(Vec::pop);
+                    let found = waiting.get_mut(&(&mark.program, key(mark))).and_then(Vec::pop);
                     if let Some(other) = found {
                         self.add(mark.pid, other, by);
                     }
@@ -224,11 +219,13 @@ impl Mark {
             pid: process.pid,
             ppid: process.ppid,
             program: exe.or_else(|| process.comm()),
-            arguments: arguments::command_line(checkpoint, process)
-                .map(|words| words.join(&0))
-                .unwrap_or_default(),
+            arguments: hash(&arguments::command_line(checkpoint, process).unwrap_or_default()),
         }
     }
+}
+
+fn hash(words: &[Vec<u8>]) -> u128 {
+    twox_hash::XxHash3_128::oneshot(&words.join(&0))
 }
 
 /// Processes by their parents.

@@ -1,5 +1,7 @@
 //! `arguments` and `environment`: what programs were called with, as it is in memory.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use crate::diff::change::{Change, Mark};
@@ -92,14 +94,12 @@ pub(crate) fn variables(
     changes: &mut Vec<Change>,
 ) -> u64 {
     let (before, after) = (named(before), named(after));
+    let by_name = |list: &[Variable]| -> HashMap<Vec<u8>, Vec<u8>> { list.iter().cloned().collect() };
+    let values = (by_name(&before), by_name(&after));
     let mut same = 0;
-    let names =
-        before.iter().chain(after.iter().filter(|(name, _)| !before.iter().any(|(other, _)| other == name)));
-    for (name, _) in names {
-        let value = |list: &[(Vec<u8>, Vec<u8>)]| {
-            list.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
-        };
-        let (a, b) = (value(&before), value(&after));
+    let only_after = after.iter().filter(|(name, _)| !values.0.contains_key(name));
+    for (name, _) in before.iter().chain(only_after) {
+        let (a, b) = (values.0.get(name).cloned(), values.1.get(name).cloned());
         let path = format!("{place}.{}", Name::from(name));
         if a == b {
             same += 1;
@@ -117,10 +117,13 @@ pub(crate) fn variables(
     same
 }
 
+/// Name and value.
+type Variable = (Vec<u8>, Vec<u8>);
+
 /// Variables by name, in order; of several with one name the first counts, as for programs. Entries
 /// without a name are told by themselves.
-fn named(entries: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut seen = std::collections::HashSet::new();
+fn named(entries: &[Vec<u8>]) -> Vec<Variable> {
+    let mut seen = HashSet::new();
     let split = entries.iter().map(|entry| match entry.iter().position(|byte| *byte == b'=') {
         Some(at) if at > 0 => (entry[..at].to_vec(), entry[at + 1..].to_vec()),
         _ => (entry.clone(), Vec::new()),

@@ -99,6 +99,9 @@ fn trees(pair: &Pair<'_>, all: Vec<Tree>) -> Comparison {
     found
 }
 
+/// Files of a tree that are compared. A compressed tar of a few megabytes can hold any number.
+const MAX_FILES: usize = 1 << 20;
+
 /// The files of a tar.
 #[derive(Default)]
 struct Files {
@@ -131,10 +134,16 @@ impl Files {
             checkpoint.archive().read_partial(member).map_err(|error| Issue::unreadable(&image, &error))?;
         let plain = Compression::of(&data).decode(data.as_ref()).map_err(|error| fail(error.to_string()))?;
         let end = stream(plain, |head, content| {
+            if files.by_path.len() >= MAX_FILES {
+                return Ok::<_, Infallible>(Step::Stop);
+            }
             let hash = (head.kind == EntryKind::File).then(|| hash(content));
             files.by_path.insert(head.name.to_vec(), File::of(head, hash.flatten()));
-            Ok::<_, Infallible>(Step::Next)
+            Ok(Step::Next)
         });
+        if files.by_path.len() >= MAX_FILES {
+            return Err(fail(format!("it has {MAX_FILES} files or more, which are not compared")));
+        }
         match (end, cut) {
             (Ok(Err(fault)), _) => Err(fail(fault.to_string())),
             (_, Some(reason)) => Err(fail(reason)),

@@ -15,6 +15,8 @@ pub(super) enum Content {
     Hashes(HashRun),
     /// Zeros.
     Zero,
+    /// A block of LZ4, unpacked when it is compared.
+    Packed(Packed),
     /// It is there, and cannot be read.
     Unknown(Why),
 }
@@ -41,6 +43,29 @@ impl Why {
             Self::Lazy => "left on the dumping host",
             Self::Packed => "compressed and cannot be unpacked",
             Self::Lost => "not in the pages file",
+        }
+    }
+}
+
+/// Pages that are stored as one block of LZ4.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    pub block: Bytes,
+    /// Length of all of it unpacked. The reader of page maps bounds it.
+    pub len: usize,
+    /// The part that is meant.
+    pub from: usize,
+}
+
+impl Packed {
+    fn unpack(&self, len: u64) -> Content {
+        let mut plain = vec![0; self.len];
+        let end = self.from.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)).min(self.len);
+        match lz4_flex::block::decompress_into(&self.block, &mut plain) {
+            Ok(size) if size == self.len && self.from <= end => {
+                Content::Bytes(Bytes::from(plain).slice(self.from..end))
+            }
+            _ => Content::Unknown(Why::Packed),
         }
     }
 }
@@ -182,6 +207,10 @@ impl Run {
                 let from = hashes.from.saturating_add(usize::try_from(pages).unwrap_or(usize::MAX));
                 Content::Hashes(HashRun { from, ..hashes.clone() })
             }
+            Content::Packed(packed) => {
+                let skipped = usize::try_from(start - self.start).unwrap_or(usize::MAX);
+                Content::Packed(Packed { from: packed.from.saturating_add(skipped), ..packed.clone() })
+            }
             other => other.clone(),
         }
     }
@@ -208,13 +237,18 @@ pub(super) fn compare(mut steps: impl Iterator<Item = Step>, manner: Manner) -> 
 
 fn one(step: &Step, manner: Manner) -> Tally {
     let mut tally = Tally { changed_bytes: Some(0), ..Tally::default() };
+    let unpacked = |content: &Option<Content>| match content {
+        Some(Content::Packed(packed)) => Some(packed.unpack(step.len)),
+        other => other.clone(),
+    };
+    let contents = (unpacked(&step.before), unpacked(&step.after));
     let pages = step.len / manner.page_size.max(1);
     for page in 0..pages {
         let offset = page * manner.page_size;
-        let before = step.before.as_ref().map(|content| Page::of(content, page, manner));
-        let after = step.after.as_ref().map(|content| Page::of(content, page, manner));
+        let before = contents.0.as_ref().map(|content| Page::of(content, page, manner));
+        let after = contents.1.as_ref().map(|content| Page::of(content, page, manner));
         let verdict = Page::verdict(before.as_ref(), after.as_ref(), manner);
-        tally.add(step.start + offset, verdict, before, after, manner);
+        tally.add(step.start.saturating_add(offset), verdict, before, after, manner);
     }
     tally
 }
@@ -250,6 +284,7 @@ impl<'a> Page<'a> {
                 hash.map_or(Self::Unknown(Why::Lost), |hash| Self::Hash(*hash))
             }
             Content::Zero => Self::Zero,
+            Content::Packed(_) => Self::Unknown(Why::Packed),
             Content::Unknown(why) => Self::Unknown(*why),
         }
     }
@@ -353,7 +388,13 @@ impl Tally {
         self.changed_bytes = sum(self.changed_bytes, changed);
         let rows = if manner.show_bytes == 0 { Vec::new() } else { rows(start, bytes, manner) };
         self.push(
-            Stretch { start, end: start + manner.page_size, mark, changed_bytes: changed, rows },
+            Stretch {
+                start,
+                end: start.saturating_add(manner.page_size),
+                mark,
+                changed_bytes: changed,
+                rows,
+            },
             manner,
         );
     }
@@ -482,6 +523,23 @@ mod tests {
         let after = vec![hashes(0, &[1, 2]), hashes(2 * PAGE, &[9, 4])];
         let found = tally(vec![hashes(0, &[1, 2, 3, 4])], after, MANNER);
         assert_eq!((counts(&found), found.changed_bytes), ([3, 1, 0, 0, 0], None));
+    }
+
+    #[test]
+    fn blocks_are_unpacked_in_part() {
+        let plain = bytes(0, &[1, 2, 3, 4]);
+        let Content::Bytes(data) = &plain.content else { panic!("bytes") };
+        let packed = |len: usize| {
+            let block = Bytes::from(lz4_flex::block::compress(data));
+            Run { content: Content::Packed(Packed { block, len, from: 0 }), ..plain.clone() }
+        };
+        let whole = packed(data.len());
+        assert_eq!(counts(&tally(vec![whole.clone()], vec![plain.clone()], MANNER)), [4, 0, 0, 0, 0]);
+        // The other side cuts it: page 2 differs, page 3 is not there.
+        let after = vec![bytes(0, &[1]), bytes(PAGE, &[2, 9])];
+        assert_eq!(counts(&tally(vec![whole], after, MANNER)), [2, 1, 0, 1, 0]);
+        // A length that the block does not have.
+        assert_eq!(counts(&tally(vec![packed(data.len() - 1)], vec![plain.clone()], MANNER)), [0, 0, 0, 0, 4]);
     }
 
     #[test]

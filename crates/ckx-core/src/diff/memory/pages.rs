@@ -10,7 +10,7 @@ use ckx_archive::{Archive, Interest, Interests};
 use ckx_criu::Image;
 use ckx_criu::pages::{Block, BlockEncoding, PageEntries, PageMap, PageRun, Residency};
 
-use super::compare::{Content, HashRun, Run, Why, hash};
+use super::compare::{Content, HashRun, Packed, Run, Why, hash};
 use crate::checkpoint::joined;
 use crate::memory::previous;
 use crate::{Checkpoint, Issue};
@@ -288,12 +288,8 @@ impl<'l> Space<'l> {
             BlockEncoding::Zero => Content::Zero,
             BlockEncoding::Raw => self.stored(level, offset, len),
             BlockEncoding::Lz4 => match self.stored(level, offset, block.stored_bytes) {
-                Content::Bytes(packed) => {
-                    let mut plain = vec![0; usize::try_from(len).unwrap_or(0)];
-                    match lz4_flex::block::decompress_into(&packed, &mut plain) {
-                        Ok(size) if size == plain.len() => Content::Bytes(plain.into()),
-                        _ => Content::Unknown(Why::Packed),
-                    }
+                Content::Bytes(block) => {
+                    Content::Packed(Packed { block, len: usize::try_from(len).unwrap_or(0), from: 0 })
                 }
                 _ => Content::Unknown(Why::Packed),
             },

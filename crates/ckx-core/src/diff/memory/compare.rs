@@ -539,7 +539,10 @@ mod tests {
         let after = vec![bytes(0, &[1]), bytes(PAGE, &[2, 9])];
         assert_eq!(counts(&tally(vec![whole], after, MANNER)), [2, 1, 0, 1, 0]);
         // A length that the block does not have.
-        assert_eq!(counts(&tally(vec![packed(data.len() - 1)], vec![plain.clone()], MANNER)), [0, 0, 0, 0, 4]);
+        assert_eq!(
+            counts(&tally(vec![packed(data.len() - 1)], vec![plain.clone()], MANNER)),
+            [0, 0, 0, 0, 4]
+        );
     }
 
     #[test]

@@ -275,6 +275,8 @@ impl<'a> Walk<'a> {
     fn list(&mut self, path: &str, a: &[Value], b: &[Value]) -> bool {
         let rule = self.rules.lists.iter().find(|rule| is_at(&self.at, rule.at)).copied();
         let outer = self.process;
+        let is_list_of_objects = a.iter().chain(b).all(Value::is_object);
+        let rule = rule.filter(|_| is_list_of_objects);
         let key = rule.map(|rule| rule.key).unwrap_or_else(|| usual_key(a, b));
         let path = match rule {
             Some(rule) if !rule.shown.is_empty() => {

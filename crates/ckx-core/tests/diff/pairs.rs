@@ -158,6 +158,72 @@ fn an_incremental_checkpoint_is_the_same_as_the_full_one() {
     }
 }
 
+/// A directory of a bundle as a checkpoint.
+fn below(bundle: &Archive, directory: &str) -> Checkpoint {
+    let mut tar = tar::Builder::new(Vec::new());
+    for member in bundle.current() {
+        let name = member.name.strip_prefix(directory.as_bytes()).and_then(|name| name.strip_prefix(b"/"));
+        let (Some(name), Ok(data)) = (name, bundle.read(member)) else { continue };
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, String::from_utf8_lossy(name).as_ref(), &data[..]).expect("room");
+    }
+    open(directory, tar.into_inner().expect("room"))
+}
+
+#[test]
+fn chains_of_dumps_are_compared_by_content() {
+    let Some(place) = corpus() else { return };
+    let path = place.join("qemu.tar.zst");
+    let options = ArchiveOptions { budget_bytes: 1 << 30, ..ArchiveOptions::default() };
+    let all = Archive::open(&path, &mut KeepAll, options).expect("a bundle");
+    let level = |chain: &str, level: u32| below(&all, &format!("qemu/x86_64/{chain}/{level}"));
+    let whole = |chain: &str| level(chain, 3).with_previous(level(chain, 2).with_previous(level(chain, 1)));
+    // INDEX.md: chain-dedup is chain after `criu dedup`, which drops pages of levels that later ones have.
+    let diff = compare(&whole("chain"), &whole("chain-dedup"));
+    assert_eq!((lines(&diff), diff.issues), (vec![], vec![]));
+    // Without the first level its pages are not there, and nothing is said of them.
+    let cut = level("chain", 3).with_previous(level("chain", 2));
+    let diff = compare(&whole("chain"), &cut);
+    assert_eq!(lines(&diff), [] as [&str; 0]);
+    assert!(diff.issues.iter().any(|issue| issue.issue.code == "not-compared"), "{:?}", diff.issues);
+    // Another run of the same program, with pre-dumps made in another way: the region with the known
+    // values is the same, and so is the one that both runs share.
+    let diff = compare(&whole("chain"), &whole("chain-predump-read"));
+    let known = ["[0x700000000000]", "[0x700010000000]", "[0x700020000000]"];
+    let told = lines(&diff);
+    assert!(told.iter().all(|line| !known.iter().any(|place| line.contains(place))), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("memory ~")), "its heap and stack differ: {told:?}");
+}
+
+/// Two runs of the program wrote the same text in other stages: INDEX.md says which pages.
+#[test]
+fn stages_of_a_program_differ_in_the_pages_that_it_wrote() {
+    let Some(place) = corpus() else { return };
+    let path = place.join("qemu.tar.zst");
+    let options = ArchiveOptions { budget_bytes: 1 << 30, ..ArchiveOptions::default() };
+    let all = Archive::open(&path, &mut KeepAll, options).expect("a bundle");
+    let archive = |name: &str| {
+        let member = all.get(format!("qemu/x86_64/podman/{name}").as_bytes()).expect(name);
+        open(name, all.read(member).expect("it is whole"))
+    };
+    // Stage 1, incremental, in a container; stage 2, a chain of CRIU's own.
+    let first = archive("c1-final.tar.gz").with_previous(archive("c1-pre.tar.gz"));
+    let level = |level: u32| below(&all, &format!("qemu/x86_64/chain/{level}"));
+    let second = level(3).with_previous(level(2).with_previous(level(1)));
+    let pid = second.processes().list[0].pid;
+    let options = Options { pairs: vec![(1, pid)], only: vec!["memory".to_owned()], ..Options::default() };
+    let diff = ckx_core::diff::compare(&first, &second, &options);
+    let region = diff.changes.iter().find(|change| change.path.ends_with("memory[0x700000000000]"));
+    let memory = region.and_then(|change| change.memory.as_ref()).expect("the region differs");
+    let page = |address: ckx_core::Address| (address.0 - 0x7000_0000_0000) / 4096;
+    let ranges: Vec<_> =
+        memory.ranges.iter().map(|range| (range.mark.sign(), page(range.start), page(range.end))).collect();
+    // Stage 2 rewrites 7 and 30, writes 20, which stage 1 had dropped, and 51 for the first time.
+    assert_eq!(ranges, [("~", 7, 8), ("+", 20, 21), ("~", 30, 31), ("+", 51, 52)]);
+}
+
 #[test]
 fn the_answer_does_not_depend_on_the_number_of_threads() {
     let Some(place) = corpus() else { return };

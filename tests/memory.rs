@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ckx_testkit::tarball::{Member, tar};
 use ckx_testkit::{ImageBuilder, Msg, SynthCheckpoint};
 
 const PAGES: u64 = (4 << 30) / 4096;
@@ -107,4 +108,32 @@ fn large_checkpoints_are_compared_below_128_mib() {
         Command::new(env!("CARGO_BIN_EXE_ckx")).args(["diff", "a", "b"]).current_dir(place.path()).output();
     let text = String::from_utf8_lossy(&output.expect("ckx runs").stdout).into_owned();
     assert!(text.contains("rw-p anonymous: 1 page changed (3 bytes)"), "{text}");
+}
+
+/// A pipe comes once: of few pages the bytes are kept, of many their hashes.
+#[test]
+fn pipes_are_compared_page_by_page() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (size, expected) in [(1 << 20, "1 page changed (3 bytes)"), (80 << 20, "1 page changed")] {
+        for (name, text) in [("a.tar", b"one"), ("b.tar", b"two")] {
+            const START: u64 = 0x10_0000_0000;
+            let mut memory = vec![7; size];
+            memory[size / 2..][..3].copy_from_slice(text);
+            let made = SynthCheckpoint::new().process(1, 0, |process| {
+                process.vma(START, START + size as u64, 3, 0x22, 0x201).pages(START, &memory)
+            });
+            let made = made.build();
+            let members: Vec<_> =
+                made.files.iter().map(|(name, bytes)| (&name[..], Member::File(bytes))).collect();
+            fs::write(place.path().join(name), tar(&members)).expect("room");
+        }
+        let output = limited(128, "diff - b.tar < a.tar", place.path());
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        let script = "cat a.tar | \"$CKX\" diff --only memory - b.tar";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(place.path()).env("CKX", env!("CARGO_BIN_EXE_ckx"));
+        let text = String::from_utf8_lossy(&command.output().expect("sh runs").stdout).into_owned();
+        assert!(text.contains(&format!("rw-p anonymous: {expected}\n")), "{text}");
+        assert!(!text.contains("warnings"), "{text}");
+    }
 }

@@ -1,7 +1,8 @@
 //! A checkpoint: an archive with images in it.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ckx_archive::tarball::EntryKind;
@@ -30,6 +31,8 @@ pub struct Checkpoint {
     images: Box<[u8]>,
     options: Options,
     previous: Option<Box<Checkpoint>>,
+    /// Hashes of the pages of a source that went by, by member.
+    page_hashes: HashMap<Vec<u8>, Arc<[u128]>>,
     processes: OnceLock<Processes>,
     files: OnceLock<FileTable>,
     contents: OnceLock<Contents>,
@@ -56,6 +59,7 @@ impl Checkpoint {
             images,
             options,
             previous: None,
+            page_hashes: HashMap::new(),
             processes: OnceLock::new(),
             files: OnceLock::new(),
             contents: OnceLock::new(),
@@ -70,6 +74,17 @@ impl Checkpoint {
     pub fn with_previous(mut self, previous: Self) -> Self {
         self.previous = Some(Box::new(previous));
         self
+    }
+
+    /// With hashes of the pages of a source that can be read only once.
+    pub(crate) fn with_page_hashes(mut self, hashes: HashMap<Vec<u8>, Arc<[u128]>>) -> Self {
+        self.page_hashes = hashes;
+        self
+    }
+
+    /// Hashes of the pages of members that went by.
+    pub(crate) fn page_hashes(&self) -> &HashMap<Vec<u8>, Arc<[u128]>> {
+        &self.page_hashes
     }
 
     /// The dump before it, if it was given.

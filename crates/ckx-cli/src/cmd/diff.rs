@@ -142,13 +142,13 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 impl Args {
     fn open(&self, path: &Path, parents: &[PathBuf]) -> Result<Checkpoint, CliError> {
         let options = || Options { reveal: self.reveal, ..Options::default() };
-        let checkpoint = Checkpoint::open(path, options())?;
+        let checkpoint = diff::open(path, options())?;
         if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
             return Err(super::inspect::no_images(&checkpoint, path));
         }
         let mut previous: Option<Checkpoint> = None;
         for parent in parents.iter().rev() {
-            let parent = Checkpoint::open(parent, options())?;
+            let parent = diff::open(parent, options())?;
             previous = Some(match previous {
                 Some(before) => parent.with_previous(before),
                 None => parent,

@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use change::{Change, Mark};
-pub use memory::{MemoryChange, Range, Row};
+pub use memory::{MemoryChange, Range, Row, open};
 pub use pairing::{PairedBy, Pairing, ProcessPair};
 pub use pattern::Pattern;
 pub use structure::Side;

@@ -8,6 +8,8 @@ mod pages;
 mod report;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 
 pub use report::{MemoryChange, Range, Row};
 
@@ -23,7 +25,11 @@ use pages::{Levels, PageFiles, Space};
 pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
     let mut all = Comparison::default();
     let sizes = [page_size(pair.before), page_size(pair.after)];
-    let unit = sizes[0].min(sizes[1]);
+    let is_hashed = |checkpoint: &Checkpoint| !checkpoint.page_hashes().is_empty();
+    let unit = match is_hashed(pair.before) || is_hashed(pair.after) {
+        true => pages::SMALLEST_PAGE,
+        false => sizes[0].min(sizes[1]),
+    };
     let read = || {
         rayon::join(
             || PageFiles::new(pair.before, sizes[0], unit),
@@ -42,6 +48,16 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
         }
     }
     memory.found
+}
+
+/// Opens a source for comparing. Of one that can be read only once the pages are taken as they go by.
+///
+/// # Errors
+/// As [`Checkpoint::open`].
+pub fn open(path: &Path, options: crate::Options) -> Result<Checkpoint, ckx_archive::Error> {
+    let is_pipe = path.as_os_str() == ckx_archive::archive::STDIN
+        || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+    if is_pipe { pages::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
 }
 
 /// Page size of the machine; processes of one dump have one.

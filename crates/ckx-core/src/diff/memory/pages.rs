@@ -1,19 +1,20 @@
 //! Where the pages of a process are, and what is known of them without reading each.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ckx_archive::archive::{Backing, Kept};
 use ckx_archive::tarball::{Step, TarMember};
-use ckx_archive::{Archive, Interest, Interests};
+use ckx_archive::{Archive, Interest, Interests, Member};
 use ckx_criu::Image;
 use ckx_criu::pages::{Block, BlockEncoding, PageEntries, PageMap, PageRun, Residency};
 
 use super::compare::{Content, HashRun, Packed, Run, Why, hash};
 use crate::checkpoint::joined;
 use crate::memory::previous;
-use crate::{Checkpoint, Issue};
+use crate::{Checkpoint, Issue, Options, Wanted};
 
 /// Bytes of pages of a compressed source that are held; above that a hash of each page is.
 const HELD: u64 = 48 << 20;
@@ -44,7 +45,11 @@ impl<'a> PageFiles<'a> {
         let previous = checkpoint.previous().map(|previous| Box::new(Self::new(previous, page_size, unit)));
         let mut files =
             Self { checkpoint, page_size, unit, held: None, hashes: HashMap::new(), previous, issue: None };
-        if archive.source().backing == Backing::Mapped {
+        let is_here = |member: &Member| {
+            checkpoint.page_hashes().contains_key(&*member.name) || archive.read_partial(member).is_ok()
+        };
+        let mut pages = archive.current().filter(|member| is_pages(&member.name));
+        if archive.source().backing == Backing::Mapped || pages.all(is_here) {
             return files;
         }
         let sizes = archive.current().filter(|member| is_pages(&member.name)).map(|member| member.size_bytes);
@@ -59,7 +64,8 @@ impl<'a> PageFiles<'a> {
 
     /// The content of a pages file, as far as it is there.
     fn read(&self, name: &[u8]) -> Store {
-        if let Some(hashes) = self.hashes.get(name) {
+        let known = self.hashes.get(name).or_else(|| self.checkpoint.page_hashes().get(name));
+        if let Some(hashes) = known {
             return Store::Hashes(hashes.clone());
         }
         let archive = self.held.as_ref().unwrap_or_else(|| self.checkpoint.archive());
@@ -123,6 +129,54 @@ impl Interests for Pages {
         self.rest.extend_from_slice(whole.remainder());
         hashes.extend(whole.map(hash));
         Step::Next
+    }
+}
+
+/// Page size of hashes that are made before the page size is known.
+pub(super) const SMALLEST_PAGE: u64 = 4096;
+
+/// What comparing wants of a pipe: what inspecting wants, and the pages, held if they are few, else their
+/// hashes.
+pub(super) struct Piped {
+    wanted: Wanted,
+    pages: Pages,
+    left: u64,
+}
+
+impl Piped {
+    pub fn new() -> Self {
+        let pages = Pages { hash: true, unit: SMALLEST_PAGE, ..Pages::default() };
+        Self { wanted: Wanted::default(), pages, left: HELD }
+    }
+
+    /// Opens a source that can be read only once.
+    pub fn open(mut self, path: &Path, options: Options) -> Result<Checkpoint, ckx_archive::Error> {
+        let mut keeping = options.archive.clone();
+        keeping.budget_bytes = keeping.budget_bytes.saturating_add(HELD);
+        let archive = Archive::open(path, &mut self, keeping)?;
+        Ok(Checkpoint::from_archive(archive, options).with_page_hashes(self.pages.finish()))
+    }
+}
+
+impl Interests for Piped {
+    fn of(&mut self, member: &TarMember, kept: &Kept<'_>) -> Interest {
+        let wanted = self.wanted.of(member, kept);
+        if !is_pages(&member.name) {
+            return wanted;
+        }
+        if member.size_bytes <= self.left {
+            self.left -= member.size_bytes;
+            return Interest::Keep;
+        }
+        let Interest::Visit(_) = self.pages.of(member, kept) else { return wanted };
+        Interest::Visit(match wanted {
+            Interest::Windows(windows) => windows,
+            _ => Vec::new(),
+        })
+    }
+
+    fn visit(&mut self, member: &TarMember, offset: u64, chunk: &[u8]) -> Step {
+        self.pages.visit(member, offset, chunk)
     }
 }
 

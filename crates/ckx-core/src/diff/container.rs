@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diff::change::Change;
-use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk, hide};
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
+use crate::diff::structure::{Walk, hide};
 use crate::diff::text::variables;
 use crate::diff::{Comparison, Pair, Side};
 use crate::{Checkpoint, Issue, secret};

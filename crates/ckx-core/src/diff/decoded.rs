@@ -8,7 +8,8 @@ use ckx_criu::Image;
 use ckx_criu::json::{ImageJson, JsonOptions, Payload, Style, to_writer};
 use serde_json::{Map, Value, json};
 
-use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk};
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
+use crate::diff::structure::Walk;
 use crate::diff::{Comparison, Pair, Side};
 use crate::{Checkpoint, ImageSet, Issue, Name};
 

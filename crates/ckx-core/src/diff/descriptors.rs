@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, COMM, ISSUES, PROCESSES};
-use crate::diff::structure::{Key, ListRule, Rules, Treatment};
 use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect::descriptors::Descriptors;
 

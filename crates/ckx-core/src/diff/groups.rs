@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, COMM, ISSUES, PROCESSES};
-use crate::diff::structure::{Key, ListRule, Rules, Treatment};
 use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect;
 

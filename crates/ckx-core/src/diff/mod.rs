@@ -16,6 +16,7 @@ mod maps;
 mod memory;
 mod pairing;
 mod pattern;
+mod rules;
 mod sections;
 mod sockets;
 mod structure;

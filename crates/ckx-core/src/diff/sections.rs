@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::Issue;
-use crate::diff::structure::{Key, ListRule, Rules, Treatment, Walk};
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
+use crate::diff::structure::Walk;
 use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect::Collect;
 

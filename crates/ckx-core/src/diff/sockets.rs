@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, ISSUES};
-use crate::diff::structure::{Key, ListRule, Rules, Treatment};
 use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect::sockets::Sockets;
 

@@ -5,7 +5,9 @@
 
 mod compare;
 mod pages;
+mod passing;
 mod report;
+mod runs;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt as _;
@@ -18,8 +20,9 @@ use crate::diff::mappings::{self, Backing, Mapping, Unit};
 use crate::diff::{Comparison, Pair, Side};
 use crate::model::Process;
 use crate::{Checkpoint, Issue};
-use compare::{Manner, Run, Steps, Tally};
+use compare::{Manner, Tally};
 use pages::{Levels, PageFiles, Space};
+use runs::{Content, Run, Steps, Why};
 
 /// Compares the memory of all pairs, and the objects that they share.
 pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
@@ -27,7 +30,7 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
     let sizes = [page_size(pair.before), page_size(pair.after)];
     let is_hashed = |checkpoint: &Checkpoint| !checkpoint.page_hashes().is_empty();
     let unit = match is_hashed(pair.before) || is_hashed(pair.after) {
-        true => pages::SMALLEST_PAGE,
+        true => passing::SMALLEST_PAGE,
         false => sizes[0].min(sizes[1]),
     };
     let read = || {
@@ -57,7 +60,7 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
 pub fn open(path: &Path, options: crate::Options) -> Result<Checkpoint, ckx_archive::Error> {
     let is_pipe = path.as_os_str() == ckx_archive::archive::STDIN
         || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-    if is_pipe { pages::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
+    if is_pipe { passing::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
 }
 
 /// Page size of the machine; processes of one dump have one.
@@ -123,7 +126,7 @@ impl Memory<'_> {
         let mut count = |space: &Space<'_>, side: usize| {
             space.runs(0, u64::MAX).fold(0u64, |pages, run| {
                 let of_run = (run.end - run.start) / page_size.max(1);
-                if let compare::Content::Unknown(why) = run.content {
+                if let Content::Unknown(why) = run.content {
                     unknown.0[side][why as usize] += of_run;
                 }
                 pages.saturating_add(of_run)
@@ -247,7 +250,7 @@ impl Unknown {
             Side::After => &self.0[1],
         };
         let total = counts.iter().fold(0u64, |all, count| all.saturating_add(*count));
-        let parts = compare::Why::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+        let parts = Why::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
         let reasons: Vec<String> = parts.map(|(why, count)| format!("{count} {}", why.reason())).collect();
         let pages = if total == 1 { "page was" } else { "pages were" };
         (total > 0).then(|| {

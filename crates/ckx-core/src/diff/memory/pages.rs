@@ -1,23 +1,19 @@
 //! Where the pages of a process are, and what is known of them without reading each.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ckx_archive::archive::{Backing, Kept};
-use ckx_archive::tarball::{Step, TarMember};
-use ckx_archive::{Archive, Interest, Interests, Member};
+use ckx_archive::archive::Backing;
+use ckx_archive::{Archive, Member};
 use ckx_criu::Image;
 use ckx_criu::pages::{Block, BlockEncoding, PageEntries, PageMap, PageRun, Residency};
 
-use super::compare::{Content, HashRun, Packed, Run, Why, hash};
+use super::passing::{HELD, Pages, is_pages};
+use super::runs::{Content, HashRun, Packed, Run, Why};
 use crate::checkpoint::joined;
 use crate::memory::previous;
-use crate::{Checkpoint, Issue, Options, Wanted};
-
-/// Bytes of pages of a compressed source that are held; above that a hash of each page is.
-const HELD: u64 = 48 << 20;
+use crate::{Checkpoint, Issue};
 
 /// Previous dumps that are followed.
 const MAX_PARENTS: usize = 64;
@@ -53,9 +49,10 @@ impl<'a> PageFiles<'a> {
             return files;
         }
         let sizes = archive.current().filter(|member| is_pages(&member.name)).map(|member| member.size_bytes);
-        let mut pages = Pages { hash: sizes.fold(0, u64::saturating_add) > HELD, unit, ..Pages::default() };
+        let is_large = sizes.fold(0, u64::saturating_add) > HELD;
+        let mut pages = Pages::new(is_large, unit);
         match archive.again(&mut pages, ckx_archive::Options { budget_bytes: HELD, ..Default::default() }) {
-            Ok(_) if pages.hash => files.hashes = pages.finish(),
+            Ok(_) if is_large => files.hashes = pages.finish(),
             Ok(again) => files.held = Some(again),
             Err(error) => files.issue = Some(Issue::unreadable("pages", &error)),
         }
@@ -82,108 +79,6 @@ enum Store {
     Bytes(Bytes),
     Hashes(Arc<[u128]>),
     Missing(String),
-}
-
-fn is_pages(name: &[u8]) -> bool {
-    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    crate::interest::number_in(file, b"pages-", b".img").is_some()
-}
-
-/// Takes the pages of a source that goes by.
-#[derive(Default)]
-struct Pages {
-    hash: bool,
-    unit: u64,
-    done: HashMap<Vec<u8>, Vec<u128>>,
-    /// A page that has not come whole yet.
-    rest: Vec<u8>,
-}
-
-impl Interests for Pages {
-    fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
-        if !is_pages(&member.name) {
-            return Interest::Skip;
-        }
-        if !self.hash {
-            return Interest::Keep;
-        }
-        self.rest.clear();
-        // Of several with one name the last counts.
-        self.done.insert(member.name.to_vec(), Vec::new());
-        Interest::Visit(Vec::new())
-    }
-
-    fn visit(&mut self, member: &TarMember, _: u64, mut chunk: &[u8]) -> Step {
-        let size = self.unit as usize;
-        let Some(hashes) = self.done.get_mut(&*member.name) else { return Step::Next };
-        if !self.rest.is_empty() {
-            let (head, tail) = chunk.split_at(chunk.len().min(size - self.rest.len()));
-            self.rest.extend_from_slice(head);
-            chunk = tail;
-            if self.rest.len() == size {
-                hashes.push(hash(&self.rest));
-                self.rest.clear();
-            }
-        }
-        let whole = chunk.chunks_exact(size);
-        self.rest.extend_from_slice(whole.remainder());
-        hashes.extend(whole.map(hash));
-        Step::Next
-    }
-}
-
-/// Page size of hashes that are made before the page size is known.
-pub(super) const SMALLEST_PAGE: u64 = 4096;
-
-/// What comparing wants of a pipe: what inspecting wants, and the pages, held if they are few, else their
-/// hashes.
-pub(super) struct Piped {
-    wanted: Wanted,
-    pages: Pages,
-    left: u64,
-}
-
-impl Piped {
-    pub fn new() -> Self {
-        let pages = Pages { hash: true, unit: SMALLEST_PAGE, ..Pages::default() };
-        Self { wanted: Wanted::default(), pages, left: HELD }
-    }
-
-    /// Opens a source that can be read only once.
-    pub fn open(mut self, path: &Path, options: Options) -> Result<Checkpoint, ckx_archive::Error> {
-        let mut keeping = options.archive.clone();
-        keeping.budget_bytes = keeping.budget_bytes.saturating_add(HELD);
-        let archive = Archive::open(path, &mut self, keeping)?;
-        Ok(Checkpoint::from_archive(archive, options).with_page_hashes(self.pages.finish()))
-    }
-}
-
-impl Interests for Piped {
-    fn of(&mut self, member: &TarMember, kept: &Kept<'_>) -> Interest {
-        let wanted = self.wanted.of(member, kept);
-        if !is_pages(&member.name) {
-            return wanted;
-        }
-        if member.size_bytes <= self.left {
-            self.left -= member.size_bytes;
-            return Interest::Keep;
-        }
-        let Interest::Visit(_) = self.pages.of(member, kept) else { return wanted };
-        Interest::Visit(match wanted {
-            Interest::Windows(windows) => windows,
-            _ => Vec::new(),
-        })
-    }
-
-    fn visit(&mut self, member: &TarMember, offset: u64, chunk: &[u8]) -> Step {
-        self.pages.visit(member, offset, chunk)
-    }
-}
-
-impl Pages {
-    fn finish(self) -> HashMap<Vec<u8>, Arc<[u128]>> {
-        self.done.into_iter().map(|(name, hashes)| (name, hashes.into())).collect()
-    }
 }
 
 /// The page map of a process in one dump of a chain, and its pages file.

@@ -14,7 +14,7 @@ use crate::diff::{Comparison, Pair, Side};
 use crate::{Checkpoint, ImageSet, Issue, Name};
 
 /// Images larger than this are not decoded as a whole.
-const MAX_IMAGE: usize = 16 << 20;
+pub(super) const MAX_IMAGE: usize = 16 << 20;
 
 const MOUNTS: Rules = Rules {
     lists: &[ListRule { at: "mountpoints", key: Key::Fields(&["mountpoint"]), shown: "mount" }],
@@ -166,6 +166,16 @@ fn records(name: &str, bytes: &[u8]) -> Result<Value, Issue> {
     if FOREIGN.iter().any(|kind| name.starts_with(kind)) {
         return Ok(foreign(bytes));
     }
+    let mut list = entries(name, bytes)?;
+    // Most kinds have one record.
+    Ok(match list.len() {
+        1 if !is_list(name) => list.swap_remove(0),
+        _ => list.into(),
+    })
+}
+
+/// The records of an image, one by one.
+pub(super) fn entries(name: &str, bytes: &[u8]) -> Result<Vec<Value>, Issue> {
     let image = Image::parse(name.as_bytes(), bytes).map_err(|error| Issue::from(&error))?;
     let json = ImageJson::new(image, JsonOptions { pretty: true, payload: Payload::Full });
     let mut text = Vec::new();
@@ -175,13 +185,10 @@ fn records(name: &str, bytes: &[u8]) -> Result<Value, Issue> {
         return Err(Issue::from(error));
     }
     let parsed = written.ok().and_then(|()| serde_json::from_slice::<Value>(&text).ok());
-    let entries = parsed.and_then(|mut value| value.get_mut("entries").map(Value::take));
-    Ok(match entries {
-        // Most kinds have one record.
-        Some(Value::Array(mut list)) if list.len() == 1 && !is_list(name) => list.swap_remove(0),
-        Some(entries) => entries,
-        None => Value::Null,
-    })
+    match parsed.and_then(|mut value| value.get_mut("entries").map(Value::take)) {
+        Some(Value::Array(list)) => Ok(list),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Images that are what a program of the host printed.

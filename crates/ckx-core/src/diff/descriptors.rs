@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, COMM, ISSUES, PROCESSES};
-use crate::diff::{Comparison, Pair, Pairing, Side};
+use crate::diff::waiting::Waiting;
+use crate::diff::{Comparison, Pair, Side};
 use crate::inspect::descriptors::Descriptors;
 
 const RULES: Rules = Rules {
@@ -30,6 +31,7 @@ const RULES: Rules = Rules {
         ("shmid", Treatment::Skip),
         ("tty_info_id", Treatment::Skip),
         ("image", Treatment::Skip),
+        ("remap_id", Treatment::Skip),
         // The section of processes has them.
         ("processes.cwd", Treatment::Skip),
         ("processes.root", Treatment::Skip),
@@ -43,12 +45,14 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
 
 /// Puts each open file into the first descriptor that refers to it; others say which that is. Several
 /// descriptors of one open file have one position.
-fn join(report: &mut Value, side: Side, pairing: &Pairing) {
+fn join(report: &mut Value, side: Side, pair: &Pair<'_>) {
+    let waiting = Waiting::of(pair.side(side));
     let id = |value: &Value| Some((value.get("file_id")?.as_u64()?, value.get("type")?.as_str()?.to_owned()));
     let mut files = HashMap::new();
     if let Some(Value::Array(list)) = report.get_mut("files").map(Value::take) {
         for mut file in list {
             let Some(key) = id(&file) else { continue };
+            waiting.add_to_file(pair.side(side), &mut file);
             if let Some(fields) = file.as_object_mut() {
                 // A comparison of their own.
                 fields.remove("socket");
@@ -62,7 +66,7 @@ fn join(report: &mut Value, side: Side, pairing: &Pairing) {
     let processes = report.get_mut("processes").and_then(Value::as_array_mut);
     for process in processes.into_iter().flatten() {
         let pid = process.get("pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok());
-        let place = pairing.name_of(pid.unwrap_or_default(), side);
+        let place = pair.pairing.name_of(pid.unwrap_or_default(), side);
         let descriptors = process.get_mut("descriptors").and_then(Value::as_array_mut);
         for descriptor in descriptors.into_iter().flatten() {
             let key = id(descriptor);

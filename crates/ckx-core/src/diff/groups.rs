@@ -106,8 +106,8 @@ const NAMESPACE_RULES: Rules = Rules {
 
 /// Compares namespaces, by their kind and the first process in them.
 pub(super) fn namespaces(pair: &Pair<'_>) -> Comparison {
-    sections::prepared::<inspect::namespaces::Namespaces>(pair, NAMESPACE_RULES, |report, side, pairing| {
-        list(report, "namespaces").for_each(|namespace| members(namespace, side, pairing));
+    sections::prepared::<inspect::namespaces::Namespaces>(pair, NAMESPACE_RULES, |report, side, pair| {
+        list(report, "namespaces").for_each(|namespace| members(namespace, side, pair.pairing));
     })
 }
 
@@ -131,12 +131,12 @@ const CGROUP_RULES: Rules = Rules {
 
 /// Compares cgroups: who is where, and limits.
 pub(super) fn cgroups(pair: &Pair<'_>) -> Comparison {
-    sections::prepared::<inspect::cgroups::Cgroups>(pair, CGROUP_RULES, |report, side, pairing| {
+    sections::prepared::<inspect::cgroups::Cgroups>(pair, CGROUP_RULES, |report, side, pair| {
         if let Some(sets) = report.get_mut("sets").and_then(Value::as_array_mut) {
             // Where CRIU itself was is no matter of the container.
             sets.retain(|set| set.get("is_criu") != Some(&Value::Bool(true)));
         }
-        list(report, "sets").for_each(|set| members(set, side, pairing));
+        list(report, "sets").for_each(|set| members(set, side, pair.pairing));
         let roots: Vec<String> = list(report, "sets")
             .flat_map(|set| list(set, "groups"))
             .filter_map(|group| group.get("path")?.as_str().map(str::to_owned))

@@ -22,6 +22,7 @@ mod sockets;
 mod structure;
 mod text;
 mod trees;
+mod waiting;
 
 use std::collections::HashSet;
 

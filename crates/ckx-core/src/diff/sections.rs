@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Issue;
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::structure::Walk;
-use crate::diff::{Comparison, Pair, Pairing, Side};
+use crate::diff::{Comparison, Pair, Side};
 use crate::inspect::Collect;
 
 /// Compares a section of both checkpoints.
@@ -16,7 +16,7 @@ pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
 }
 
 /// Puts a report into the form in which it is compared.
-pub(super) type Prepare = fn(&mut Value, Side, &Pairing);
+pub(super) type Prepare = fn(&mut Value, Side, &Pair<'_>);
 
 /// The same, of reports that are put into another form first.
 pub(super) fn prepared<T: Collect>(pair: &Pair<'_>, rules: Rules, prepare: Prepare) -> Comparison {
@@ -28,8 +28,8 @@ pub(super) fn prepared<T: Collect>(pair: &Pair<'_>, rules: Rules, prepare: Prepa
     let json = |report: &T| serde_json::to_value(report);
     // Reports are plain data with text keys, which JSON can hold.
     let (Ok(mut a), Ok(mut b)) = (json(&before), json(&after)) else { return found };
-    prepare(&mut a, Side::Before, pair.pairing);
-    prepare(&mut b, Side::After, pair.pairing);
+    prepare(&mut a, Side::Before, pair);
+    prepare(&mut b, Side::After, pair);
     let lost = [Lost::of(before.issues()), Lost::of(after.issues())];
     let walk = Walk::new(rules, pair).lost(lost);
     let compared = walk.compare("", &a, &b);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, ISSUES};
+use crate::diff::waiting::Waiting;
 use crate::diff::{Comparison, Pair, Pairing, Side};
 use crate::inspect::sockets::Sockets;
 
@@ -30,10 +31,12 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
 }
 
 /// Gives each socket the name by which it is found on the other side.
-fn call(report: &mut Value, side: Side, pairing: &Pairing) {
+fn call(report: &mut Value, side: Side, pair: &Pair<'_>) {
+    let waiting = Waiting::of(pair.side(side));
     let sockets = report.get_mut("sockets").and_then(Value::as_array_mut);
     for socket in sockets.into_iter().flatten() {
-        let called = name(socket, side, pairing);
+        let called = name(socket, side, pair.pairing);
+        waiting.add_to_socket(pair.side(side), socket);
         if let Some(fields) = socket.as_object_mut() {
             fields.insert("called".to_owned(), called.into());
         }

@@ -149,6 +149,31 @@ fn what_is_open_is_compared_by_number() {
     );
 }
 
+/// As many bytes as before, but others.
+#[test]
+fn what_waits_is_compared_by_content() {
+    let pair = |one: Fd, other: Fd| {
+        let with = |fd: Fd| made(move |process| process.fd(9, fd), |child| child);
+        lines(&diff(with(one), with(other)))
+    };
+    let tcp = || Fd::tcp(0x1a2c, ([127, 0, 0, 1], 80), ([127, 0, 0, 1], 4000));
+    assert_eq!(
+        pair(Fd::pipe_reader(1).holding(b"one"), Fd::pipe_reader(1).holding(b"two")),
+        ["descriptors ~ proc[1].fd[9].pipe.content_xxh3"]
+    );
+    assert_eq!(
+        pair(Fd::unix(7, 8, "").holding(b"one"), Fd::unix(7, 8, "").holding(b"two")),
+        ["sockets ~ socket[unix 1/9].content_xxh3"]
+    );
+    assert_eq!(
+        pair(tcp().holding(b"one"), tcp().holding(b"two")),
+        ["sockets ~ socket[tcp 127.0.0.1:80 127.0.0.1:4000].content_xxh3"]
+    );
+    // In the numbers of another host.
+    let same = pair(Fd::pipe_reader(1).holding(b"one"), Fd::pipe_reader(2).holding(b"one"));
+    assert_eq!(same, [] as [&str; 0]);
+}
+
 #[test]
 fn an_open_file_that_several_have_is_told_once() {
     let with = |flags| {

@@ -396,7 +396,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// The second of one name is `name#2`.
-fn unique(counts: &mut HashMap<String, u32>, name: String) -> String {
+pub(super) fn unique(counts: &mut HashMap<String, u32>, name: String) -> String {
     let count = counts.entry(name.clone()).or_default();
     *count += 1;
     if *count == 1 { name } else { format!("{name}#{count}") }

@@ -158,6 +158,21 @@ fn an_incremental_checkpoint_is_the_same_as_the_full_one() {
     }
 }
 
+/// One byte changed in an archive, in the page of a memory file that is open and not mapped.
+#[test]
+fn a_byte_of_a_memory_file_that_is_only_open() {
+    let Some(place) = corpus() else { return };
+    let before = tar(&place, "podman", "python-1.tar");
+    let pages = raw::members(&before)["checkpoint/pages-2.img"];
+    let at = pages.as_ptr() as usize - before.as_ptr() as usize;
+    let mut after = before.to_vec();
+    after[at + 5000] ^= 1;
+    let diff = compare(&open("a", before), &open("b", after));
+    assert_eq!(lines(&diff), ["memory ~ shared[memfd corpus-memfd].memory[0x0]"]);
+    let memory = diff.changes[0].memory.as_ref().expect("memory");
+    assert_eq!((memory.changed_pages, memory.changed_bytes, memory.ranges[0].start.0), (1, Some(1), 4096));
+}
+
 /// A directory of a bundle as a checkpoint.
 fn below(bundle: &Archive, directory: &str) -> Checkpoint {
     let mut tar = tar::Builder::new(Vec::new());

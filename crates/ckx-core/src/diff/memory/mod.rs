@@ -4,6 +4,7 @@
 //! pages are decoded once: held if they are few, else a hash of each.
 
 mod compare;
+mod objects;
 mod pages;
 mod passing;
 mod report;
@@ -50,6 +51,7 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
             memory.process(a, b);
         }
     }
+    memory.unmapped();
     memory.found
 }
 
@@ -190,6 +192,35 @@ impl Memory<'_> {
             memory.tell(&format!("{place}.shared"), unit, tally);
             unknown
         });
+    }
+
+    /// Compares objects that no pair maps, by their names.
+    fn unmapped(&mut self) {
+        let done =
+            (self.objects.iter().map(|ids| ids.0).collect(), self.objects.iter().map(|ids| ids.1).collect());
+        let before = objects::unmapped(self.pair.before, &done.0);
+        let after = objects::unmapped(self.pair.after, &done.1);
+        for (name, a) in &before {
+            let Some(b) = after.get(name) else { continue };
+            let names = [a, b].map(|id| format!("pagemap-shmem-{id}.img"));
+            let object = Mapping {
+                start: 0,
+                end: u64::MAX,
+                name: Some(crate::Name::from(name)),
+                permissions: "rw-s".to_owned(),
+                offset: None,
+                content: Backing::Object(*a),
+            };
+            let both = Some(&object);
+            let unit = Unit { before: both, after: both, ranges: vec![(0, u64::MAX)], shift: 0 };
+            self.spaces(&names, |memory, spaces| {
+                let tally = spaces.tally(&unit, memory.manner(true));
+                let mut unknown = Unknown::default();
+                unknown.add(&tally);
+                memory.tell(&format!("shared[{name}]"), &unit, tally);
+                unknown
+            });
+        }
     }
 
     fn tell(&mut self, place: &str, unit: &Unit<'_>, tally: Tally) {

@@ -219,8 +219,20 @@ pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Di
         changes: Vec::new(),
         issues: issues(before, after),
     };
-    for (kind, comparison) in rows.into_iter().zip(found) {
+    let cut = [(Side::Before, before), (Side::After, after)].into_iter().filter(|(_, side)| is_cut(side));
+    let cut: Vec<Side> = cut.map(|(side, _)| side).collect();
+    let mut untold = 0;
+    for (kind, mut comparison) in rows.into_iter().zip(found) {
+        if !cut.is_empty() {
+            let len = comparison.changes.len();
+            comparison.changes.retain(|change| matches!(change.mark, Mark::Changed | Mark::Same));
+            untold += len - comparison.changes.len();
+        }
         diff.add(kind, comparison, options);
+    }
+    for side in cut.into_iter().filter(|_| untold > 0) {
+        let reason = format!("it is cut off, so {untold} things that only one side has are not told");
+        diff.issues.push(SideIssue { side, issue: Issue::new("archive", "cut-off", reason) });
     }
     let mut told = HashSet::new();
     diff.issues.retain(|issue| told.insert((issue.side, issue.issue.to_string())));
@@ -269,6 +281,12 @@ impl Diff {
             self.issues.push(SideIssue { side, issue });
         }
     }
+}
+
+/// Whether a source breaks off: what it has not may be behind the break, and what refers to that goes by
+/// other names.
+fn is_cut(checkpoint: &Checkpoint) -> bool {
+    checkpoint.archive().faults().iter().any(|fault| matches!(fault.code, "broken-archive" | "cut-off"))
 }
 
 /// What is wrong with the sources themselves.

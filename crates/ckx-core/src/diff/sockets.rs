@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::diff::change::Mark;
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, ISSUES};
 use crate::diff::waiting::Waiting;
@@ -27,7 +28,19 @@ const RULES: Rules = Rules {
 };
 
 pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
-    sections::prepared::<Sockets>(pair, RULES, call)
+    let mut found = sections::prepared::<Sockets>(pair, RULES, call);
+    // Who holds a socket is part of its name, and may not be known.
+    if !found.issues.is_empty() {
+        found
+            .changes
+            .retain(|change| matches!(change.mark, Mark::Changed | Mark::Same) || !is_whole(&change.path));
+    }
+    found
+}
+
+/// Whether a path is that of a socket, not of something in it.
+fn is_whole(path: &str) -> bool {
+    path.starts_with("socket[") && path.ends_with(']')
 }
 
 /// Gives each socket the name by which it is found on the other side.

@@ -173,6 +173,29 @@ fn a_byte_of_a_memory_file_that_is_only_open() {
     assert_eq!((memory.changed_pages, memory.changed_bytes, memory.ranges[0].start.0), (1, Some(1), 4096));
 }
 
+/// Of an archive that is cut off the part that is there is compared, and the rest is no difference.
+#[test]
+fn archives_that_are_cut_off() {
+    let Some(place) = corpus() else { return };
+    let whole = tar(&place, "podman", "nginx-1.tar");
+    for bytes in [4_700_000, 4_000_000, 2_000_000, 300_000, 120_000, 60_000] {
+        let cut = whole.slice(..bytes);
+        let packed = zstd::encode_all(&cut[..], 1).expect("zstd");
+        for cut in [open("cut", cut), open("cut", packed)] {
+            for diff in
+                [compare(&open("whole", whole.clone()), &cut), compare(&cut, &open("whole", whole.clone()))]
+            {
+                assert_eq!(lines(&diff), [] as [&str; 0], "{bytes}");
+                assert!(
+                    diff.issues.iter().any(|issue| issue.issue.code == "cut-off"),
+                    "{bytes}: {:?}",
+                    diff.issues
+                );
+            }
+        }
+    }
+}
+
 /// A directory of a bundle as a checkpoint.
 fn below(bundle: &Archive, directory: &str) -> Checkpoint {
     let mut tar = tar::Builder::new(Vec::new());

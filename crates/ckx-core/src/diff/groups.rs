@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::diff::change::{Change, Mark};
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::sections::{self, COMM, ISSUES, PROCESSES};
 use crate::diff::{Comparison, Pair, Pairing, Side};
@@ -106,9 +107,26 @@ const NAMESPACE_RULES: Rules = Rules {
 
 /// Compares namespaces, by their kind and the first process in them.
 pub(super) fn namespaces(pair: &Pair<'_>) -> Comparison {
-    sections::prepared::<inspect::namespaces::Namespaces>(pair, NAMESPACE_RULES, |report, side, pair| {
-        list(report, "namespaces").for_each(|namespace| members(namespace, side, pair.pairing));
-    })
+    sure(sections::prepared::<inspect::namespaces::Namespaces>(
+        pair,
+        NAMESPACE_RULES,
+        |report, side, pair| {
+            list(report, "namespaces").for_each(|namespace| members(namespace, side, pair.pairing));
+        },
+    ))
+}
+
+/// Groups go by their first member, and who is in them may not be known of all: then only what is said of
+/// groups of both sides is sure.
+fn sure(mut found: Comparison) -> Comparison {
+    if !found.issues.is_empty() {
+        let is_members =
+            |change: &Change| change.path.ends_with(".processes") || change.path.ends_with(".threads");
+        found
+            .changes
+            .retain(|change| matches!(change.mark, Mark::Changed | Mark::Same) && !is_members(change));
+    }
+    found
 }
 
 const CGROUP_RULES: Rules = Rules {
@@ -131,7 +149,7 @@ const CGROUP_RULES: Rules = Rules {
 
 /// Compares cgroups: who is where, and limits.
 pub(super) fn cgroups(pair: &Pair<'_>) -> Comparison {
-    sections::prepared::<inspect::cgroups::Cgroups>(pair, CGROUP_RULES, |report, side, pair| {
+    sure(sections::prepared::<inspect::cgroups::Cgroups>(pair, CGROUP_RULES, |report, side, pair| {
         if let Some(sets) = report.get_mut("sets").and_then(Value::as_array_mut) {
             // Where CRIU itself was is no matter of the container.
             sets.retain(|set| set.get("is_criu") != Some(&Value::Bool(true)));
@@ -146,7 +164,7 @@ pub(super) fn cgroups(pair: &Pair<'_>) -> Comparison {
             let names: Vec<String> = list(hierarchy, "controllers").map(|name| plain(name)).collect();
             call(hierarchy, names.join(","));
         }
-    })
+    }))
 }
 
 /// Names a directory from the place of the container on, which has its id in it and is told with the sets.

@@ -1,14 +1,14 @@
 //! Comparing sections of `inspect` by structure, with what is particular of each.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::Issue;
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::structure::Walk;
 use crate::diff::{Comparison, Pair, Side};
 use crate::inspect::Collect;
+use crate::{Checkpoint, Issue};
 
 /// Compares a section of both checkpoints.
 pub(super) fn compare<T: Collect>(pair: &Pair<'_>, rules: Rules) -> Comparison {
@@ -30,7 +30,7 @@ pub(super) fn prepared<T: Collect>(pair: &Pair<'_>, rules: Rules, prepare: Prepa
     let (Ok(mut a), Ok(mut b)) = (json(&before), json(&after)) else { return found };
     prepare(&mut a, Side::Before, pair);
     prepare(&mut b, Side::After, pair);
-    let lost = [Lost::of(before.issues()), Lost::of(after.issues())];
+    let lost = [Lost::of(pair.before, before.issues()), Lost::of(pair.after, after.issues())];
     let walk = Walk::new(rules, pair).lost(lost);
     let compared = walk.compare("", &a, &b);
     found.changes = compared.changes;
@@ -48,20 +48,39 @@ pub(crate) struct Lost {
 
 impl Lost {
     /// Takes from the names of the images what is lacking.
-    pub fn of(issues: &[Issue]) -> Self {
+    pub fn of(checkpoint: &Checkpoint, issues: &[Issue]) -> Self {
         let mut lost = Self::default();
+        if issues.is_empty() {
+            return lost;
+        }
+        let threads = checkpoint
+            .processes()
+            .list
+            .iter()
+            .flat_map(|process| process.threads.iter().map(|thread| (thread.tid, process.pid)));
+        let owners: HashMap<u32, u32> = threads.collect();
         for issue in issues {
             match pid_of(&issue.image) {
-                Some(pid) => _ = lost.pids.insert(pid),
+                Some(id) => {
+                    lost.pids.insert(id);
+                    // The image of a thread has the number of the thread.
+                    lost.pids.extend(owners.get(&id));
+                }
                 None => lost.all = true,
             }
         }
         lost
     }
 
-    /// Whether something of a process may be lacking; `None` for what belongs to no process.
+    /// Whether something that concerns all processes may be lacking, or of any process what belongs to
+    /// none.
     pub fn may_lack(&self, pid: Option<u32>) -> bool {
-        self.all || pid.map_or(!self.pids.is_empty(), |pid| self.pids.contains(&pid))
+        self.all || pid.is_none() && !self.pids.is_empty()
+    }
+
+    /// Whether something of this process is lacking.
+    pub fn lacks(&self, pid: u32) -> bool {
+        self.pids.contains(&pid)
     }
 }
 

@@ -90,9 +90,13 @@ impl<'a> Walk<'a> {
         if is_empty(before) && is_empty(after) {
             return true;
         }
+        let (pid, other) = (self.process.map(|ids| ids.0), self.process.map(|ids| ids.1));
+        // Of a process that is not whole on a side only what both sides have is sure.
+        let is_broken = pid.is_some_and(|pid| self.lost[0].lacks(pid))
+            || other.is_some_and(|pid| self.lost[1].lacks(pid));
         let lacks = match (before, after) {
-            (None, _) => self.lost[0].may_lack(self.process.map(|ids| ids.0)),
-            (_, None) => self.lost[1].may_lack(self.process.map(|ids| ids.1)),
+            (None, _) => is_broken || self.lost[0].may_lack(pid),
+            (_, None) => is_broken || self.lost[1].may_lack(other),
             _ => false,
         };
         if lacks {

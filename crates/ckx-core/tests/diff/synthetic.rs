@@ -263,7 +263,17 @@ fn what_is_ignored_is_not_told() {
 #[test]
 fn what_is_damaged_is_no_difference() {
     let keep = |process: Process| process;
-    for missing in ["core-7.img", "mm-7.img", "pagemap-7.img", "fs-7.img", "files.img"] {
+    for missing in [
+        "core-7.img",
+        "mm-7.img",
+        "pagemap-7.img",
+        "fs-7.img",
+        "files.img",
+        "core-2.img",
+        "core-1.img",
+        "ids-7.img",
+        "ids-1.img",
+    ] {
         let found = diff(base(), base().without(missing));
         assert!(lines(&found).is_empty(), "{missing}: {:?}", lines(&found));
         assert!(!found.issues.is_empty(), "{missing}");

@@ -56,7 +56,8 @@ impl<'a> Loader<'a> {
         bytes
     }
 
-    fn bytes_if_any(&mut self, name: &str) -> Result<Bytes, Gap> {
+    /// The bytes of an image that need not be there.
+    pub fn bytes_if_any(&mut self, name: &str) -> Result<Bytes, Gap> {
         match self.images.get(name) {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(Gap::Missing),

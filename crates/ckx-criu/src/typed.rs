@@ -9,6 +9,12 @@ use crate::schema::MessageDesc;
 pub trait Record: prost::Message + Default {
     /// The schema row of the message.
     const SCHEMA: &'static MessageDesc;
+
+    /// Decodes bytes that stand by themselves, such as [`crate::extra::Message::body`]. `None` when they
+    /// are no message.
+    fn of_bytes(body: &[u8]) -> Option<Self> {
+        Self::decode(body).ok()
+    }
 }
 
 /// The generated structs.

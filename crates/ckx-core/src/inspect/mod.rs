@@ -14,10 +14,13 @@ pub mod dump_log;
 pub mod environment;
 mod flags;
 pub mod images;
+pub mod ipc;
 pub mod limits;
+pub mod locks;
 pub mod logs;
 pub mod mounts;
 pub mod namespaces;
+pub mod network;
 pub mod overview;
 pub mod processes;
 pub mod seccomp;
@@ -124,6 +127,12 @@ pub const SECTIONS: &[Section] = &[
     Section::of::<cgroups::Cgroups>("cgroups", "Control groups, their members and limits"),
     Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
     Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
+    Section::of::<locks::Locks>("locks", "Locks and leases on files"),
+    Section::of::<ipc::Ipc>("ipc", "System V shared memory, semaphores and message queues"),
+    Section::of::<network::NetworkReport>(
+        "network",
+        "Links, addresses, routes, rules and firewalls of network namespaces",
+    ),
     Section::of::<mounts::Mounts>("mounts", "Mounts as they were, by namespace"),
     Section::of::<storage::rootfs_diff::RootfsDiff>("rootfs-diff", "Changes of the root file system"),
     Section::of::<storage::tmpfs::Tmpfs>("tmpfs", "Files in tmpfs mounts and /dev/shm"),

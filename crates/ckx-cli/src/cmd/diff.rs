@@ -50,7 +50,7 @@ pub struct Args {
     /// Compare only this; what belongs to the dump counts then
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind_parser())]
     only: Vec<String>,
-    /// Leave out a kind, or paths: `proc[7].env`, `*.offset_bytes`, `mtime_s`
+    /// Leave out a kind, or paths: `proc[7].env`, `*.position_bytes`, `mtime_s`
     #[arg(long, value_name = "KIND|PATH", value_delimiter = ',')]
     ignore: Vec<String>,
     /// List what is the same too

@@ -18,6 +18,7 @@ pub mod ipc;
 pub mod limits;
 pub mod locks;
 pub mod logs;
+pub mod maps;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
@@ -127,6 +128,7 @@ pub const SECTIONS: &[Section] = &[
     Section::of::<cgroups::Cgroups>("cgroups", "Control groups, their members and limits"),
     Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
     Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
+    Section::of::<maps::Maps>("maps", "Mappings of each process, with their pages"),
     Section::of::<locks::Locks>("locks", "Locks and leases on files"),
     Section::of::<ipc::Ipc>("ipc", "System V shared memory, semaphores and message queues"),
     Section::of::<network::NetworkReport>(

@@ -11,6 +11,7 @@ mod corpus;
 mod descriptors;
 mod kernel_objects;
 mod kernel_truth;
+mod maps;
 mod processes;
 mod storage;
 mod synthetic;

@@ -9,6 +9,8 @@ use ckx_criu::Image;
 use ckx_criu::pages::{PageMap, PagePlace, page_size_of};
 use ckx_criu::typed::messages::MmEntry;
 
+use crate::inspect::auxv::text_areas;
+
 /// Keeps images and descriptions, lists inner tars, and of the pages only those that hold arguments and
 /// environments. Images come in alphabetical order in all archives that engines write, so a pages
 /// file comes behind the maps that tell what is in it.
@@ -62,7 +64,7 @@ impl Wanted {
         self.seen = members.len();
     }
 
-    /// Windows of a pages file that hold arguments and environment of its process.
+    /// Windows of a pages file that hold what sections tell of the memory of its process.
     fn windows(&self, directory: &[u8], id: u64, kept: &Kept<'_>) -> Option<Vec<Window>> {
         let map_name = self.maps.get(&(directory.to_vec(), id))?;
         let pid = number_in(map_name, b"pagemap-", b".img")?;
@@ -74,7 +76,7 @@ impl Wanted {
         let map_data = kept.get(&in_directory(map_name))?;
         let page_size = page_size_of(&mm.mm_saved_auxv).unwrap_or(4096);
         let map = PageMap::parse(Image::parse(map_name, map_data).ok()?, page_size).ok()?;
-        let mut windows: Vec<Window> = argument_areas(&mm)
+        let mut windows: Vec<Window> = told_areas(&mm)
             .into_iter()
             .flat_map(|(start, end)| (start - start % page_size..end).step_by(page_size as usize))
             .filter_map(|address| match map.find(address) {
@@ -90,10 +92,11 @@ impl Wanted {
     }
 }
 
-/// Where arguments and environment are, each as start and end.
-pub(crate) fn argument_areas(mm: &MmEntry) -> Vec<(u64, u64)> {
+/// Where arguments, environment and the texts of the auxiliary vector are, each as start and end.
+fn told_areas(mm: &MmEntry) -> Vec<(u64, u64)> {
     [(mm.mm_arg_start, mm.mm_arg_end), (mm.mm_env_start, mm.mm_env_end)]
         .into_iter()
+        .chain(text_areas(&mm.mm_saved_auxv))
         .filter(|(start, end)| start < end)
         .map(|(start, end)| (start, end.min(start.saturating_add(MAX_ARGUMENTS))))
         .collect()

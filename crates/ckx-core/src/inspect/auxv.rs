@@ -91,8 +91,7 @@ fn read(checkpoint: &Checkpoint, process: &Process) -> Vec<AuxEntry> {
             let known = aux_entry(number);
             let is_text = matches!(known, Some((_, AuxKind::Text)));
             texts += usize::from(is_text);
-            // A vector has three texts at most; each costs a look into memory.
-            let text = (is_text && texts <= 4).then(|| text_at(checkpoint, process, value)).flatten();
+            let text = (is_text && texts <= MAX_TEXTS).then(|| text_at(checkpoint, process, value)).flatten();
             AuxEntry { r#type: number, name: known.map(|(name, _)| name), value: Address(value), text }
         })
         .collect()
@@ -112,6 +111,16 @@ pub(crate) fn pairs(words: &[u64]) -> Vec<(u64, u64)> {
 
 /// Length up to which texts are read.
 const MAX_TEXT: u64 = 4096;
+
+/// A vector has three texts at most; each costs a look into memory.
+const MAX_TEXTS: usize = 4;
+
+/// Where the texts of a vector may be, each as start and end.
+pub(crate) fn text_areas(words: &[u64]) -> Vec<(u64, u64)> {
+    let is_text = |number: u64| matches!(aux_entry(number), Some((_, AuxKind::Text)));
+    let texts = pairs(words).into_iter().take(MAX_ENTRIES).filter(|(number, _)| is_text(*number));
+    texts.take(MAX_TEXTS).map(|(_, address)| (address, address.saturating_add(MAX_TEXT))).collect()
+}
 
 fn text_at(checkpoint: &Checkpoint, process: &Process, address: u64) -> Option<Name> {
     let (bytes, absence) = memory::read(checkpoint, process, address, address.checked_add(MAX_TEXT)?);

@@ -12,7 +12,7 @@ use crate::{Checkpoint, Issue, Name, Time};
 /// Logs of the container.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Logs {
-    /// Logs, in the order of the archive.
+    /// Logs, by name of the member.
     pub logs: Vec<Log>,
     /// What is missing or broken.
     pub issues: Vec<Issue>,
@@ -57,7 +57,7 @@ impl Collect for Logs {
             Purpose::of(checkpoint, member) == Purpose::Logs && !member.file_name().starts_with(b"dump.log")
         };
         let mut logs = Vec::new();
-        for member in members(checkpoint, |_| true).filter(is_log) {
+        for member in members(checkpoint, |_| true).into_iter().filter(is_log) {
             let name = Name::from(&member.name);
             match checkpoint.archive().read_partial(member) {
                 Ok((bytes, _)) => logs.push(Log::of(name, member.size_bytes, &bytes)),

@@ -135,11 +135,11 @@ impl File {
     }
 }
 
-/// Files of the archive that a section is about.
-pub(crate) fn members<'a>(
-    checkpoint: &'a Checkpoint,
-    is_meant: impl Fn(&[u8]) -> bool + 'a,
-) -> impl Iterator<Item = &'a Member> {
+/// Files of the archive that a section is about, by name: their order is another in each form that a
+/// checkpoint may have.
+pub(crate) fn members(checkpoint: &Checkpoint, is_meant: impl Fn(&[u8]) -> bool) -> Vec<&Member> {
     let files = checkpoint.archive().current().filter(|member| member.kind == EntryKind::File);
-    files.filter(move |member| is_meant(&member.name))
+    let mut found: Vec<&Member> = files.filter(|member| is_meant(&member.name)).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }

@@ -36,7 +36,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 impl Collect for RootfsDiff {
     fn collect(checkpoint: &Checkpoint) -> Self {
         let mut issues = Vec::new();
-        let member = members(checkpoint, |name| name == b"rootfs-diff.tar").next();
+        let member = members(checkpoint, |name| name == b"rootfs-diff.tar").into_iter().next();
         let tarball = member.map(|member| Tarball::read(checkpoint, member, &mut issues));
         let mut deleted = deleted_files(checkpoint, &mut issues);
         let (mut changed, mut opaque) = (Vec::new(), Vec::new());

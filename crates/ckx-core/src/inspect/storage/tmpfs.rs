@@ -13,7 +13,7 @@ use crate::{Checkpoint, Issue, Name};
 /// File systems in memory, with their content.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Tmpfs {
-    /// File systems, in the order of the archive.
+    /// File systems, by name of the member.
     pub filesystems: Vec<Filesystem>,
     /// What is missing or broken.
     pub issues: Vec<Issue>,

@@ -12,7 +12,7 @@ use crate::{Checkpoint, Issue, Name};
 /// Volumes with their content.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Volumes {
-    /// Volumes, in the order of the archive.
+    /// Volumes, by name of the member.
     pub volumes: Vec<Volume>,
     /// What is missing or broken.
     pub issues: Vec<Issue>,
@@ -32,6 +32,7 @@ impl Collect for Volumes {
     fn collect(checkpoint: &Checkpoint) -> Self {
         let mut issues = Vec::new();
         let volumes = members(checkpoint, |name| name.starts_with(b"volumes/"))
+            .into_iter()
             .filter(|member| Purpose::of(checkpoint, member) == Purpose::Volumes)
             .map(|member| {
                 let name = member.file_name();

@@ -1,6 +1,7 @@
 //! Tests of the whole: the command, the workspace, the schema's promises.
 
 mod cli_cases;
+mod hostile;
 mod layering;
 mod schemas;
 mod threads;

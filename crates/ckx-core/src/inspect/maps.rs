@@ -32,6 +32,10 @@ pub struct ProcessMaps {
     pub process: Subject,
     /// Size of a page.
     pub page_size_bytes: u64,
+    /// Size of all mappings.
+    pub mapped_bytes: u64,
+    /// Size of those that are shared: with other processes, or with a file.
+    pub shared_bytes: u64,
     /// Mappings, by address.
     pub mappings: Vec<Mapping>,
 }
@@ -108,7 +112,11 @@ impl Collect for Maps {
             }
             let mut below = Outline::new();
             below.table(table);
-            outline.group(process.process.line(), below);
+            let faint = |text: &str| Cell::Faint(text.to_owned());
+            let mut line = process.process.line();
+            line.extend([Cell::Bytes(process.mapped_bytes), faint("mapped,")]);
+            line.extend([Cell::Bytes(process.shared_bytes), faint("of it shared")]);
+            outline.group(line, below);
         }
         outline
     }
@@ -166,7 +174,17 @@ impl ProcessMaps {
                 pages,
             });
         }
-        Self { process: process.into(), page_size_bytes: page_size, mappings: list }
+        let sum = |is: fn(&Mapping) -> bool| {
+            let sizes = list.iter().filter(|mapping| is(mapping)).map(|mapping| mapping.size_bytes);
+            sizes.fold(0, u64::saturating_add)
+        };
+        Self {
+            process: process.into(),
+            page_size_bytes: page_size,
+            mapped_bytes: sum(|_| true),
+            shared_bytes: sum(|mapping| mapping.permissions.ends_with('s')),
+            mappings: list,
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl Collect for Overview {
         let mut outline = Outline::new();
         self.who(&mut outline);
         self.how(&mut outline);
+        outline.field("images", Cell::Bytes(self.checkpoint_size_bytes));
         let mut table = Table::new(&["SIZE", "FILES", "OF"]);
         for size in &self.sizes {
             table.row(vec![

@@ -35,6 +35,7 @@ fn archives_of_the_corpus() {
             let pid = process.process.pid;
             let Some(truth) = list.iter().find(|truth| truth["pid"] == pid) else { panic!("{name}: {pid}") };
             assert_eq!(process.mappings.len() as u64, truth["vmas"].as_u64().expect("vmas"), "{name} {pid}");
+            assert_eq!(process.mapped_bytes, truth["vma_bytes"].as_u64().expect("vma_bytes"), "{name} {pid}");
             let private = process.mappings.iter().filter(|mapping| mapping.backing != "shared");
             let pages: u64 = private
                 .filter_map(|mapping| mapping.pages)

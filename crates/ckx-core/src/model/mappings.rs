@@ -1,10 +1,14 @@
 //! Mappings of a process: what the kernel would list in `/proc/PID/maps`.
 
-use ckx_criu::typed::messages::VmaEntry;
+use std::collections::HashMap;
+
+use ckx_criu::typed::messages::core_entry::March;
+use ckx_criu::typed::messages::{IpcShmEntry, VmaEntry};
 
 use crate::explore::mm::status;
+use crate::load::Loader;
 use crate::model::Process;
-use crate::{Checkpoint, Name};
+use crate::{Checkpoint, ImageSet, Name};
 
 /// A mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +56,17 @@ pub(crate) fn of(checkpoint: &Checkpoint, process: &Process) -> Vec<Mapping> {
     let Some(mm) = &process.mm else { return Vec::new() };
     let brk = mm.mm_start_brk..mm.mm_brk.max(mm.mm_start_brk.saturating_add(1));
     let vmas = mm.vmas.iter().filter(|vma| vma.status & status::GUARD == 0);
+    let has_sysv = mm.vmas.iter().any(|vma| vma.status & status::SYSVIPC != 0);
+    let keys = if has_sysv { sysv_keys(checkpoint) } else { HashMap::new() };
     let mut list: Vec<Mapping> =
-        vmas.map(|vma| mapping(checkpoint, vma, mm.mm_start_stack, brk.clone())).collect();
+        vmas.map(|vma| mapping(checkpoint, process.machine, vma, mm.mm_start_stack, brk.clone())).collect();
+    for mapping in &mut list {
+        if let (Backing::Object(id), None) = (mapping.content, &mapping.name)
+            && let Some(key) = keys.get(&id)
+        {
+            mapping.name = Some(Name::from(format!("/SYSV{key:08x} (deleted)")));
+        }
+    }
     list.sort_by_key(|mapping| mapping.start);
     let mut end = 0;
     for mapping in &mut list {
@@ -64,7 +77,31 @@ pub(crate) fn of(checkpoint: &Checkpoint, process: &Process) -> Vec<Mapping> {
     list
 }
 
-fn mapping(checkpoint: &Checkpoint, vma: &VmaEntry, stack: u64, brk: std::ops::Range<u64>) -> Mapping {
+/// Keys of System V shared memory by id. A mapping has no mark of its IPC namespace, so of several with
+/// one id the first counts.
+fn sysv_keys(checkpoint: &Checkpoint) -> HashMap<u64, u32> {
+    let mut loader = Loader::new(checkpoint);
+    let mut keys = HashMap::new();
+    for name in checkpoint.names() {
+        let Some(name) = std::str::from_utf8(&name).ok().filter(|name| name.starts_with("ipcns-shm-")) else {
+            continue;
+        };
+        // What is wrong with the image its section tells.
+        let Ok(records) = loader.records_if_any::<IpcShmEntry>(name) else { continue };
+        for entry in records.entries {
+            keys.entry(u64::from(entry.desc.id)).or_insert(entry.desc.key);
+        }
+    }
+    keys
+}
+
+fn mapping(
+    checkpoint: &Checkpoint,
+    machine: Option<March>,
+    vma: &VmaEntry,
+    stack: u64,
+    brk: std::ops::Range<u64>,
+) -> Mapping {
     let has = |bit| vma.status & bit != 0;
     let files = checkpoint.files();
     let word = |name: &str| Some(Name::from(name));
@@ -72,6 +109,7 @@ fn mapping(checkpoint: &Checkpoint, vma: &VmaEntry, stack: u64, brk: std::ops::R
         () if has(status::FILE) => files.name_of_mapping(vma),
         () if has(status::VDSO) => word("[vdso]"),
         () if has(status::VVAR) => word("[vvar]"),
+        () if has(status::VSYSCALL) && machine == Some(March::Arm) => word("[vectors]"),
         () if has(status::VSYSCALL) => word("[vsyscall]"),
         () if has(status::HEAP) || vma.start < brk.end && brk.start < vma.end => word("[heap]"),
         () if has(status::STACK) || (vma.start..vma.end).contains(&stack) => word("[stack]"),

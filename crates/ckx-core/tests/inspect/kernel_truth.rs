@@ -6,8 +6,10 @@ use bytes::Bytes;
 use ckx_core::inspect::Collect as _;
 use ckx_core::inspect::auxv::Auxv;
 use ckx_core::inspect::credentials::{Credentials, Creds};
+use ckx_core::inspect::descriptors::Descriptors;
 use ckx_core::inspect::environment::Environment;
 use ckx_core::inspect::limits::Limits;
+use ckx_core::inspect::maps::Maps;
 use ckx_core::inspect::processes::Processes;
 use ckx_core::inspect::signals::SignalsReport;
 use ckx_core::inspect::threads::Threads;
@@ -397,4 +399,96 @@ fn same_place(at: &str, thread: &ckx_core::inspect::threads::ThreadReport, truth
     let apart = near(pc).abs_diff(registers.ip.expect("it has one").0);
     assert!(apart <= 4, "{at}: {} and {pc}", shown(registers.ip));
     1
+}
+
+/// Descriptors of `fds.txt`: number, target, position.
+fn open_files(text: &str) -> Vec<(u32, &str, Option<u64>)> {
+    let mut found: Vec<(u32, &str, Option<u64>)> = Vec::new();
+    for line in text.lines() {
+        if let Some((fd, target)) = line.split_once(" -> ")
+            && let Ok(fd) = fd.parse()
+        {
+            found.push((fd, target, None));
+        } else if let (Some(position), Some(last)) = (line.trim().strip_prefix("pos:"), found.last_mut()) {
+            last.2 = position.trim().parse().ok();
+        }
+    }
+    found
+}
+
+#[test]
+fn open_descriptors() {
+    compare(
+        |name, checkpoint, truths| {
+            let report = Descriptors::collect(checkpoint);
+            let mut compared = 0;
+            for process in &report.processes {
+                let Some(text) = truths.get(&process.pid).and_then(|truth| truth.text("fds.txt")) else {
+                    continue;
+                };
+                let at = format!("{name} {}", process.pid);
+                let mut expected = open_files(text);
+                expected.sort_unstable();
+                let mut found: Vec<_> = process.descriptors.iter().collect();
+                found.sort_unstable_by_key(|descriptor| descriptor.fd);
+                let numbers = |all: &[u32]| format!("{all:?}");
+                assert_eq!(
+                    numbers(&found.iter().map(|each| each.fd).collect::<Vec<_>>()),
+                    numbers(&expected.iter().map(|each| each.0).collect::<Vec<_>>()),
+                    "{at}"
+                );
+                for (descriptor, (fd, target, position)) in found.iter().zip(expected) {
+                    let shown = descriptor.name.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let file =
+                        report.files.iter().find(|file| file.file_id == descriptor.file_id).expect("told");
+                    // Of files with a path it is told beside it that they are deleted.
+                    let json = serde_json::to_value(file).expect("JSON");
+                    let is_removed = json["reg"].get("removed").is_some();
+                    let mark = if is_removed { " (deleted)" } else { "" };
+                    assert_eq!(format!("{shown}{mark}"), target, "{at} {fd}");
+                    if descriptor.kind == "REG" && !target.starts_with("/dev/") {
+                        assert_eq!(file.position_bytes, position, "{at} {fd}");
+                    }
+                    compared += 1;
+                }
+            }
+            compared
+        },
+        200,
+    );
+}
+
+/// Lines of `/proc/PID/maps` without device and inode, which are the host's.
+#[test]
+fn mappings() {
+    compare(
+        |name, checkpoint, truths| {
+            let report = Maps::collect(checkpoint);
+            let mut compared = 0;
+            for process in &report.processes {
+                let pid = process.process.pid;
+                let Some(text) = truths.get(&pid).and_then(|truth| truth.text("maps")) else { continue };
+                let words = |line: &str| -> String {
+                    let mut words = line.split_whitespace();
+                    let first: Vec<_> = words.by_ref().take(3).collect();
+                    let name: Vec<_> = words.skip(2).collect();
+                    [first, name].concat().join(" ")
+                };
+                let shown = |mapping: &ckx_core::inspect::maps::Mapping| {
+                    let offset = mapping.offset_bytes.unwrap_or(0);
+                    let name = mapping.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+                    let (start, end) = (mapping.start.0, mapping.end.0);
+                    format!("{start:08x}-{end:08x} {} {offset:08x}{name}", mapping.permissions)
+                };
+                // Images have no mark for the page that 32-bit ARM returns from signal handlers by.
+                let expected: Vec<String> =
+                    text.lines().map(|line| words(line).replace(" [sigpage]", "")).collect();
+                let found: Vec<String> = process.mappings.iter().map(shown).collect();
+                assert_eq!(found, expected, "{name} {pid}");
+                compared += found.len();
+            }
+            compared
+        },
+        200,
+    );
 }

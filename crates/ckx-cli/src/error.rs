@@ -142,6 +142,22 @@ impl From<ckx_archive::Error> for CliError {
     }
 }
 
+impl From<ckx_oci::Error> for CliError {
+    fn from(error: ckx_oci::Error) -> Self {
+        let mut failed = match error {
+            ckx_oci::Error::Source(error) => return error.into(),
+            ref error => Self::new(error.to_string()),
+        };
+        if let Some(source) = error.source() {
+            failed = failed.because(source);
+        }
+        match error.hint() {
+            Some(hint) => failed.hinted(hint),
+            None => failed,
+        }
+    }
+}
+
 impl From<ckx_criu::Error> for CliError {
     fn from(error: ckx_criu::Error) -> Self {
         let failed = Self::new(error.to_string());

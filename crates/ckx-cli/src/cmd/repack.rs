@@ -1,0 +1,155 @@
+//! `ckx repack`: a checkpoint as an OCI image, and back.
+//!
+//! The situation: a container was checkpointed on one node and shall go on on another. Engines restore
+//! images, and only images that carry the right annotations.
+
+use std::path::PathBuf;
+
+use ckx_archive::{Archive, Options as ArchiveOptions};
+use ckx_core::Checkpoint;
+use ckx_oci::annotations::ANNOTATIONS;
+use ckx_oci::compress::Method;
+use ckx_oci::destination::Target;
+use ckx_oci::layer::{Split, Writing};
+use ckx_oci::plan::Keeping;
+use ckx_oci::repack::{Options, Report, repack};
+
+use crate::error::{CliError, Outcome};
+use crate::render::{Format, write_value};
+use crate::ui::Ui;
+
+/// Make an OCI image of a checkpoint, or an archive of an image
+///
+/// Writes an image that CRI-O, Podman and containerd recognise as a checkpoint and restore. Layers are the
+/// same bytes for the same input and options, everywhere. Nothing else is needed: no engine, no root, no
+/// daemon. A destination that exists stays whole until the new one is complete.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ckx repack checkpoint.tar -o oci:images:web
+  ckx repack --compress gzip checkpoint.tar.zst -o oci-archive:web.tar:web
+  ckx repack oci:images:web -o tar:checkpoint.tar.zst
+  ckx repack --list-annotations")]
+pub struct Args {
+    /// Checkpoint: an archive, a directory, an OCI image, `-` for standard input
+    #[arg(value_name = "SOURCE", required_unless_present = "list_annotations")]
+    source: Option<PathBuf>,
+    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG], tar:FILE[.gz|.zst]
+    /// or dir:DIR
+    #[arg(short, long, value_name = "DEST", required_unless_present = "list_annotations")]
+    output: Option<Target>,
+    /// Layers of an image: one, or one for each kind of content
+    #[arg(long, value_name = "HOW", default_value = "kind", value_enum)]
+    layers: Layers,
+    /// Compression: none, gzip[:LEVEL] or zstd[:LEVEL]; archives take it from their name
+    #[arg(long, value_name = "METHOD")]
+    compress: Option<Method>,
+    /// Threads that compress; their number does not change the result
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
+    /// Whether to write all annotations whose values the checkpoint tells
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+        action = clap::ArgAction::Set)]
+    annotate: bool,
+    /// Annotation to write, beside or instead of others
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    annotation: Vec<(String, String)>,
+    /// Annotation to leave out
+    #[arg(long, value_name = "KEY")]
+    no_annotation: Vec<String>,
+    /// Print the annotations that there are, and end
+    #[arg(long)]
+    list_annotations: bool,
+    /// Format of the summary
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
+    format: Format,
+}
+
+/// How members are spread over layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Layers {
+    /// One layer.
+    Single,
+    /// One for each kind: what stays the same between checkpoints keeps its digest.
+    Kind,
+}
+
+/// Splits `KEY=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it is no KEY=VALUE".to_owned()),
+    }
+}
+
+/// Bytes of large members of a compressed source that are kept; the rest is decoded again.
+const KEPT_BYTES: u64 = 96 << 20;
+
+/// Runs the command.
+pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
+    if args.list_annotations {
+        return list(ui);
+    }
+    // Both are there: the command line was checked.
+    let (Some(source), Some(target)) = (&args.source, &args.output) else { return Ok(Outcome::Done) };
+    let options = ArchiveOptions { budget_bytes: u64::MAX };
+    let archive = Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), options)?;
+    let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
+    if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
+        return Err(CliError::new(format!(
+            "`{}` holds no checkpoint: no inventory.img, no pstree.img",
+            source.display()
+        )));
+    }
+    let report = repack(&checkpoint, target, &args.options())?;
+    if args.format == Format::Text {
+        ui.write(&text(&report))?;
+    } else {
+        write_value(args.format, &report, &mut ui.out)
+            .map_err(|error| CliError::writing("standard output", &error))?;
+    }
+    Ok(Outcome::Done)
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        Options {
+            split: if self.layers == Layers::Single { Split::Single } else { Split::Kind },
+            method: self.compress,
+            threads: self.threads.unwrap_or(Writing::default().threads),
+            annotate: self.annotate,
+            set_annotations: self.annotation.iter().cloned().collect(),
+            drop_annotations: self.no_annotation.clone(),
+        }
+    }
+}
+
+fn list(ui: &mut Ui) -> Result<Outcome, CliError> {
+    for row in ANNOTATIONS {
+        ui.write(&format!("{}\n    {}\n", row.key, row.about))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(format!("wrote {}", report.destination));
+    if let Some(image) = &report.image {
+        line(format!("  manifest  {}", image.digest));
+        line(format!("  image id  {}", image.id));
+        for layer in &image.layers {
+            let reused = if layer.reused { "  already there" } else { "" };
+            line(format!("  {:<10}{:>12}  {}{reused}", layer.kind, layer.size_bytes, layer.digest));
+        }
+    }
+    for change in &report.changes {
+        line(format!("  {} {}: {}", change.action, change.member, change.detail));
+    }
+    for warning in &report.warnings {
+        line(format!("  warning: {}", warning.reason));
+    }
+    out
+}

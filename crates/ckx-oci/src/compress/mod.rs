@@ -1,0 +1,155 @@
+//! Compression of layers: in pieces of fixed size, each on its own, so that any number of threads gives
+//! the same bytes.
+
+mod pipeline;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+pub use pipeline::{Finished, Pipeline};
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Not at all.
+    None,
+    /// gzip at this level, 1 to 9, in members of 1 MiB.
+    Gzip(u32),
+    /// Zstandard at this level, 1 to 22, in frames of 4 MiB with a table to find them.
+    Zstd(i32),
+}
+
+/// The level of gzip that nobody asked for: that of the gzip command.
+const GZIP_LEVEL: u32 = 6;
+/// The level of Zstandard that nobody asked for: that of the zstd command.
+const ZSTD_LEVEL: i32 = 3;
+
+impl Default for Method {
+    fn default() -> Self {
+        Self::Zstd(ZSTD_LEVEL)
+    }
+}
+
+impl Method {
+    /// Name, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip(_) => "gzip",
+            Self::Zstd(_) => "zstd",
+        }
+    }
+
+    /// Media type of a layer.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::None => "application/vnd.oci.image.layer.v1.tar",
+            Self::Gzip(_) => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd(_) => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+    }
+
+    /// Uncompressed bytes of a piece. Part of the format: other sizes give other digests.
+    fn piece_bytes(self) -> usize {
+        match self {
+            Self::None | Self::Gzip(_) => 1 << 20,
+            Self::Zstd(_) => 4 << 20,
+        }
+    }
+
+    /// Whether the bytes stay as they are.
+    fn is_plain(self) -> bool {
+        self == Self::None
+    }
+
+    /// Compresses one piece.
+    fn compress(self, piece: &[u8], state: &mut Option<zstd::bulk::Compressor<'static>>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(piece.to_vec()),
+            Self::Gzip(level) => {
+                let level = flate2::Compression::new(level);
+                // 255 says that the system does not matter.
+                let builder = flate2::GzBuilder::new().mtime(0).operating_system(255);
+                let mut encoder = builder.write(Vec::with_capacity(piece.len() / 2), level);
+                encoder.write_all(piece)?;
+                encoder.finish()
+            }
+            Self::Zstd(level) => {
+                let mut compressor = match state.take() {
+                    Some(compressor) => compressor,
+                    None => {
+                        let mut compressor = zstd::bulk::Compressor::new(level)?;
+                        compressor.include_checksum(true)?;
+                        compressor
+                    }
+                };
+                let out = compressor.compress(piece);
+                *state = Some(compressor);
+                out
+            }
+        }
+    }
+
+    /// What stands behind the last piece.
+    fn trailer(self, pieces: &[(u32, u32)]) -> Vec<u8> {
+        match self {
+            Self::Zstd(_) => seek_table(pieces),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The table of Zstandard's seekable format: compressed and uncompressed size of each frame, in a frame
+/// that decoders skip.
+fn seek_table(frames: &[(u32, u32)]) -> Vec<u8> {
+    const SKIPPABLE: u32 = 0x184d_2a5e;
+    const SEEKABLE: u32 = 0x8f92_eab1;
+    const FOOTER_BYTES: usize = 9;
+    let mut out = Vec::with_capacity(frames.len() * 8 + 8 + FOOTER_BYTES);
+    out.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    out.extend_from_slice(&((frames.len() * 8 + FOOTER_BYTES) as u32).to_le_bytes());
+    for (compressed, plain) in frames {
+        out.extend_from_slice(&compressed.to_le_bytes());
+        out.extend_from_slice(&plain.to_le_bytes());
+    }
+    out.extend_from_slice(&(frames.len() as u32).to_le_bytes());
+    // No checksums in the table: each frame has its own.
+    out.push(0);
+    out.extend_from_slice(&SEEKABLE.to_le_bytes());
+    out
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Gzip(level) => write!(f, "gzip:{level}"),
+            Self::Zstd(level) => write!(f, "zstd:{level}"),
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => {
+                let level = level.parse::<u32>().map_err(|_| format!("`{level}` is no level"))?;
+                (name, Some(level))
+            }
+            None => (text, None),
+        };
+        let bounded = |default: u32, max: u32| match level.unwrap_or(default) {
+            level if (1..=max).contains(&level) => Ok(level),
+            level => Err(format!("{name} has levels 1 to {max}, not {level}")),
+        };
+        match name {
+            "none" if level.is_none() => Ok(Self::None),
+            "gzip" => bounded(GZIP_LEVEL, 9).map(Self::Gzip),
+            "zstd" => bounded(ZSTD_LEVEL as u32, 22).map(|level| Self::Zstd(level as i32)),
+            _ => Err("it is none of none, gzip, gzip:LEVEL, zstd and zstd:LEVEL".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A directory in the OCI image layout. Images that are there stay.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::annotations::RECOGNITION;
+use crate::destination::partial::Partial;
+use crate::destination::{Commit, Destination};
+use crate::image::{Annotations, Descriptor, INDEX_TYPE, json};
+use crate::{Digest, Error};
+
+/// The file that makes a directory a layout.
+pub(crate) const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The annotation of an entry of the index that holds its tag.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The one in which containerd looks for a full name.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// The index of a layout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Index {
+    pub schema_version: u32,
+    #[serde(default = "index_type")]
+    pub media_type: String,
+    pub manifests: Vec<Descriptor>,
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+    #[serde(flatten)]
+    pub rest: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+fn index_type() -> String {
+    INDEX_TYPE.to_owned()
+}
+
+impl Index {
+    pub fn new() -> Self {
+        Self {
+            schema_version: 2,
+            media_type: index_type(),
+            manifests: Vec::new(),
+            annotations: Annotations::new(),
+            rest: Default::default(),
+        }
+    }
+
+    /// Adds an image, in the place of another with its tag.
+    pub fn add(&mut self, mut entry: Descriptor, tag: &str) {
+        self.manifests.retain(|other| other.annotations.get(REF_NAME).is_none_or(|name| name != tag));
+        entry.annotations.retain(|key, _| RECOGNITION.contains(&key.as_str()));
+        let recognition = entry.annotations.clone();
+        entry.annotations.insert(REF_NAME.to_owned(), tag.to_owned());
+        if tag.contains('/') {
+            entry.annotations.insert(CONTAINERD_NAME.to_owned(), tag.to_owned());
+        }
+        self.manifests.push(entry);
+        // What stands on the index holds for all of its images.
+        self.annotations.retain(|key, _| !RECOGNITION.contains(&key.as_str()));
+        if self.manifests.len() == 1 {
+            self.annotations.extend(recognition);
+        }
+    }
+}
+
+/// A layout that is written to.
+#[derive(Debug)]
+pub struct Layout {
+    path: PathBuf,
+    tag: String,
+    underway: Option<Partial>,
+}
+
+impl Layout {
+    /// Opens a directory, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a directory that holds something else; [`Error::Io`].
+    pub fn open(path: &Path, tag: &str) -> Result<Self, Error> {
+        let marker = path.join("oci-layout");
+        let is_layout = marker.exists();
+        if !is_layout && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::refused(format!("`{}` is not empty and no OCI image layout", path.display()))
+                .hinted("name a new directory, or one that has a file `oci-layout`"));
+        }
+        let blobs = path.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
+        if !is_layout {
+            let part = Partial::new(path);
+            part.create()?.write_all(MARKER.as_bytes()).map_err(Error::io("write", &marker))?;
+            part.place(&marker)?;
+        }
+        Ok(Self { path: path.to_owned(), tag: tag.to_owned(), underway: None })
+    }
+
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.path.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// The index as it is now.
+    fn index(&self) -> Result<Index, Error> {
+        let path = self.path.join("index.json");
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| Error::refused(format!("`{}` is no index: {error}", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::new()),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+}
+
+impl Destination for Layout {
+    fn begin(&mut self, _: Option<(Digest, u64)>) -> Result<Box<dyn Write + Send>, Error> {
+        let part = Partial::new(&self.path);
+        let file = part.create()?;
+        self.underway = Some(part);
+        Ok(Box::new(file))
+    }
+
+    fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
+        let Some(part) = self.underway.take() else { return Ok(Commit::Stored) };
+        let target = self.blob(digest);
+        if target.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
+            return Ok(Commit::Reused);
+        }
+        part.place(&target)?;
+        Ok(Commit::Stored)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::io("write", &self.path)(error)
+    }
+
+    fn put(&mut self, _: &str, blob: &[u8]) -> Result<Digest, Error> {
+        let digest = Digest::of(blob);
+        let mut sink = self.begin(None)?;
+        sink.write_all(blob).map_err(|error| self.failed(error))?;
+        drop(sink);
+        self.commit(digest, blob.len() as u64)?;
+        Ok(digest)
+    }
+
+    fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error> {
+        self.put(&entry.media_type, manifest)?;
+        // Two runs that add to one layout must not lose each other's image.
+        let lock = File::open(self.path.join("oci-layout")).map_err(|error| self.failed(error))?;
+        lock.lock().map_err(Error::io("lock", &self.path))?;
+        let mut index = self.index()?;
+        index.add(entry, &self.tag);
+        let part = Partial::new(&self.path);
+        let target = self.path.join("index.json");
+        part.create()?.write_all(&json(&index)).map_err(Error::io("write", &target))?;
+        part.place(&target)
+    }
+}

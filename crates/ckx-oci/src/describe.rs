@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ckx_criu::Image;
-use ckx_criu::pages::PageEntries;
 use ckx_criu::pages::PE_PRESENT;
+use ckx_criu::pages::PageEntries;
 
 use crate::image::Annotations;
 use crate::layer::{Kind, Split};

@@ -147,7 +147,8 @@ impl Facts {
         let runtime = self.config("runtime")?;
         let name = runtime.rsplit('/').next()?;
         // containerd names the shim that runs it.
-        let name = name.strip_prefix("io.containerd.").and_then(|name| name.split('.').next()).unwrap_or(name);
+        let name =
+            name.strip_prefix("io.containerd.").and_then(|name| name.split('.').next()).unwrap_or(name);
         (!name.is_empty()).then(|| name.to_owned())
     }
 
@@ -167,7 +168,11 @@ impl Facts {
         let id = rest.strip_prefix("(gitid ")?.strip_suffix(')')?;
         let is_later = id.rsplit_once("-g").is_some();
         let (minor, patch) = if is_later { (minor + 1, 0) } else { (minor, patch) };
-        major.checked_mul(10_000)?.checked_add(minor.checked_mul(100)?)?.checked_add(patch).map(|v| v.to_string())
+        major
+            .checked_mul(10_000)?
+            .checked_add(minor.checked_mul(100)?)?
+            .checked_add(patch)
+            .map(|v| v.to_string())
     }
 
     /// Release of the kernel.
@@ -184,7 +189,8 @@ impl Facts {
     /// Destinations of the mounts that the container was started with.
     pub fn mounts(&self) -> Vec<(String, Option<String>)> {
         let list = self.spec.get("mounts").and_then(Value::as_array).into_iter().flatten();
-        list.filter_map(|mount| Some((text(mount.get("destination")?)?, mount.get("source").and_then(text)))).collect()
+        list.filter_map(|mount| Some((text(mount.get("destination")?)?, mount.get("source").and_then(text))))
+            .collect()
     }
 }
 

@@ -161,10 +161,16 @@ pub fn build(request: &Request<'_>, destination: &mut dyn Destination) -> Result
     request.plan.check(Purpose::Image)?;
     let kinds = request.split.layers(request.plan);
     if kinds.len() > MAX_LAYERS {
-        return Err(Error::refused(format!("the image would have {} layers; engines mount {MAX_LAYERS}", kinds.len()))
-            .hinted("a chain of earlier checkpoints makes layers: start a new one with --flatten"));
+        return Err(Error::refused(format!(
+            "the image would have {} layers; engines mount {MAX_LAYERS}",
+            kinds.len()
+        ))
+        .hinted("a chain of earlier checkpoints makes layers: start a new one with --flatten"));
     }
-    let layers = kinds.into_iter().map(|kind| write_layer(request, kind, destination)).collect::<Result<Vec<_>, _>>()?;
+    let layers = kinds
+        .into_iter()
+        .map(|kind| write_layer(request, kind, destination))
+        .collect::<Result<Vec<_>, _>>()?;
     let config = json(&config(request, &layers));
     let id = destination.put(CONFIG_TYPE, &config)?;
     let manifest = json(&manifest(request, &layers, descriptor(CONFIG_TYPE, id, config.len() as u64)));
@@ -219,7 +225,10 @@ fn config(request: &Request<'_>, layers: &[Layer]) -> Config {
             kind: "layers".to_owned(),
             diff_ids: layers.iter().map(|layer| layer.diff_id.to_string()).collect(),
         },
-        history: layers.iter().map(|layer| History { created_by: format!("ckx repack: {}", layer.kind) }).collect(),
+        history: layers
+            .iter()
+            .map(|layer| History { created_by: format!("ckx repack: {}", layer.kind) })
+            .collect(),
     }
 }
 

@@ -68,7 +68,8 @@ impl Split {
         let mut parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
         let file = parts.pop().unwrap_or_default();
         let depth = parts.iter().filter(|part| **part == b"parent").count();
-        let is_image_place = parts.first() == Some(&&b"checkpoint"[..]) || parts.first() == Some(&&b"parent"[..]);
+        let is_image_place =
+            parts.first() == Some(&&b"checkpoint"[..]) || parts.first() == Some(&&b"parent"[..]);
         if depth > 0 && is_image_place {
             return Kind::Parent(std::cmp::Reverse(depth.min(MAX_PARENTS) as u8));
         }

@@ -68,7 +68,10 @@ fn block(name: &[u8], flag: u8, link: &[u8], mode: u32, size: u64) -> [u8; 512] 
     let mut block = [0; 512];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name);
-    put(100, format!("{:07o}\0{:07o}\0{:07o}\0{size:011o}\0{:011o}\0        ", mode & 0o777, 0, 0, 0).as_bytes());
+    put(
+        100,
+        format!("{:07o}\0{:07o}\0{:07o}\0{size:011o}\0{:011o}\0        ", mode & 0o777, 0, 0, 0).as_bytes(),
+    );
     put(156, &[flag]);
     put(157, link);
     put(257, b"ustar\x0000");
@@ -128,6 +131,9 @@ mod tests {
 
     #[test]
     fn padding_fills_blocks() {
-        assert_eq!([padding(0).len(), padding(1).len(), padding(511).len(), padding(512).len()], [0, 511, 1, 0]);
+        assert_eq!(
+            [padding(0).len(), padding(1).len(), padding(511).len(), padding(512).len()],
+            [0, 511, 1, 0]
+        );
     }
 }

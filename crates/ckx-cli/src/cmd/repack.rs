@@ -91,7 +91,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     }
     // Both are there: the command line was checked.
     let (Some(source), Some(target)) = (&args.source, &args.output) else { return Ok(Outcome::Done) };
-    let options = ArchiveOptions { budget_bytes: u64::MAX };
+    let options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
     let archive = Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), options)?;
     let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
     if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {

@@ -64,7 +64,11 @@ impl Method {
     }
 
     /// Compresses one piece.
-    fn compress(self, piece: &[u8], state: &mut Option<zstd::bulk::Compressor<'static>>) -> io::Result<Vec<u8>> {
+    fn compress(
+        self,
+        piece: &[u8],
+        state: &mut Option<zstd::bulk::Compressor<'static>>,
+    ) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(piece.to_vec()),
             Self::Gzip(level) => {

@@ -141,7 +141,8 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         };
         let result = written.and_then(|(digest, bytes)| {
             let (plain_digest, plain_bytes) = hashed.ok_or_else(ended)?;
-            let (digest, bytes) = if self.method.is_plain() { (plain_digest, plain_bytes) } else { (digest, bytes) };
+            let (digest, bytes) =
+                if self.method.is_plain() { (plain_digest, plain_bytes) } else { (digest, bytes) };
             Ok(Finished { plain_digest, plain_bytes, digest, bytes })
         });
         (Some(sink), result)
@@ -177,7 +178,11 @@ fn work(method: Method, queue: &Mutex<Receiver<Job>>) {
 }
 
 /// Writes pieces in their order. After a fault the rest is taken and thrown away by ending.
-fn write(method: Method, ordered: &Receiver<Receiver<Done>>, sink: &mut dyn Write) -> io::Result<(Digest, u64)> {
+fn write(
+    method: Method,
+    ordered: &Receiver<Receiver<Done>>,
+    sink: &mut dyn Write,
+) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::default();
     let mut pieces = Vec::new();
     for result in ordered {

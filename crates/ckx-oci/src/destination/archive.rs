@@ -86,8 +86,13 @@ impl Destination for ArchiveFile {
             return Ok(Commit::Reused);
         }
         let name = blob_name(digest);
-        let head =
-            header(&Head { name: name.as_bytes(), kind: EntryKind::File, link: b"", mode: 0o644, size: bytes });
+        let head = header(&Head {
+            name: name.as_bytes(),
+            kind: EntryKind::File,
+            link: b"",
+            mode: 0o644,
+            size: bytes,
+        });
         if head.len() as u64 != HEADER_BYTES {
             return Err(Error::refused("a layer of 8 GiB or more does not fit an OCI archive")
                 .hinted("write an OCI layout with oci:DIR, or make smaller layers with --layers kind"));

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use ckx_archive::Archive;
 use ckx_archive::tarball::EntryKind;
 
+use crate::Error;
 use crate::destination::partial::Partial;
 use crate::plan::{Entry, Plan, Purpose};
-use crate::Error;
 
 /// Writes a plan as a directory that did not exist or was empty. Gives the bytes of all files.
 ///
@@ -24,7 +24,10 @@ pub fn write_directory(archive: &Archive, plan: &Plan, path: &Path) -> Result<u6
             .hinted("name a directory that does not exist yet"));
     }
     let part = Partial::beside(path);
-    fs::DirBuilder::new().mode(0o700).create(part.path()).map_err(Error::io("create a directory in", parent(path)))?;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(part.path())
+        .map_err(Error::io("create a directory in", parent(path)))?;
     let mut bytes = 0;
     // Links come last: nothing is written through them.
     let (links, others): (Vec<_>, Vec<_>) =
@@ -57,7 +60,9 @@ fn member(archive: &Archive, place: &Path, entry: &Entry) -> Result<u64, Error> 
     let mut options = fs::OpenOptions::new();
     let options = options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(place).map_err(Error::io("create", place))?;
-    entry.content.emit(archive, &entry.patches, &mut |bytes| file.write_all(&bytes).map_err(Error::io("write", place)))?;
+    entry.content.emit(archive, &entry.patches, &mut |bytes| {
+        file.write_all(&bytes).map_err(Error::io("write", place))
+    })?;
     file.set_permissions(fs::Permissions::from_mode(entry.mode)).map_err(Error::io("write", place))?;
     Ok(entry.size())
 }

@@ -105,7 +105,8 @@ fn resolve(directory: &[u8], link: &[u8]) -> Option<Vec<u8>> {
     if link.starts_with(b"/") {
         return None;
     }
-    let mut parts: Vec<&[u8]> = directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+    let mut parts: Vec<&[u8]> =
+        directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
     for part in link.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
@@ -126,7 +127,11 @@ pub(crate) fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
 fn check(archive: &Archive) -> Result<(), Error> {
     let broken = archive.faults().iter().find(|fault| fault.code != "duplicate-member");
     let Some(fault) = broken else { return Ok(()) };
-    let place = if fault.member.is_empty() { "the source".to_owned() } else { format!("`{}`", Name::from(&fault.member)) };
+    let place = if fault.member.is_empty() {
+        "the source".to_owned()
+    } else {
+        format!("`{}`", Name::from(&fault.member))
+    };
     Err(Error::refused(format!("{place} is damaged: {}", fault.reason))
         .hinted("`ckx inspect` tells what can still be read; a damaged checkpoint is not packed again"))
 }

@@ -1,0 +1,5 @@
+//! Images that are written, read by other readers than ours.
+
+mod layouts;
+mod support;
+mod tools;

@@ -42,7 +42,7 @@ commands! {
     ls: "List the members of a checkpoint, and of the tars in it",
     cat: "Write the content of a member to standard output",
     diff: "Tell what changed between two checkpoints",
-    repack: "Make an OCI image of a checkpoint, or an archive of an image",
+    repack: "Make an OCI image of a checkpoint, or an archive",
     decode: "Convert CRIU images to JSON",
     encode: "Convert JSON back to CRIU images",
     show: "Show CRIU images for people: JSON with flags, addresses and names",

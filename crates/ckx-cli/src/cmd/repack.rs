@@ -1,4 +1,4 @@
-//! `ckx repack`: a checkpoint as an OCI image, and back.
+//! `ckx repack`: a checkpoint as an OCI image, or as an archive again.
 //!
 //! The situation: a container was checkpointed on one node and shall go on on another. Engines restore
 //! images, and only images that carry the right annotations.
@@ -15,10 +15,10 @@ use ckx_oci::plan::Keeping;
 use ckx_oci::repack::{Options, Report, repack};
 
 use crate::error::{CliError, Outcome};
-use crate::render::{Format, write_value};
+use crate::render::{Format, FormatArgs, write_value};
 use crate::ui::Ui;
 
-/// Make an OCI image of a checkpoint, or an archive of an image
+/// Make an OCI image of a checkpoint, or an archive
 ///
 /// Writes an image that CRI-O, Podman and containerd recognise as a checkpoint and restore. Layers are the
 /// same bytes for the same input and options, everywhere. Nothing else is needed: no engine, no root, no
@@ -27,14 +27,13 @@ use crate::ui::Ui;
 #[command(after_help = "Examples:
   ckx repack checkpoint.tar -o oci:images:web
   ckx repack --compress gzip checkpoint.tar.zst -o oci-archive:web.tar:web
-  ckx repack oci:images:web -o tar:checkpoint.tar.zst
+  ckx repack checkpoint.tar -o tar:checkpoint.tar.zst
   ckx repack --list-annotations")]
 pub struct Args {
-    /// Checkpoint: an archive, a directory, an OCI image, `-` for standard input
+    /// Checkpoint: an archive, a directory, an OCI image layout, `-` for standard input
     #[arg(value_name = "SOURCE", required_unless_present = "list_annotations")]
     source: Option<PathBuf>,
-    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG], tar:FILE[.gz|.zst]
-    /// or dir:DIR
+    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE[.gz|.zst] or dir:DIR
     #[arg(short, long, value_name = "DEST", required_unless_present = "list_annotations")]
     output: Option<Target>,
     /// Layers of an image: one, or one for each kind of content
@@ -59,9 +58,8 @@ pub struct Args {
     /// Print the annotations that there are, and end
     #[arg(long)]
     list_annotations: bool,
-    /// Format of the summary
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_enum)]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// How members are spread over layers.
@@ -101,10 +99,10 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         )));
     }
     let report = repack(&checkpoint, target, &args.options())?;
-    if args.format == Format::Text {
+    if args.format.get() == Format::Text {
         ui.write(&text(&report))?;
     } else {
-        write_value(args.format, &report, &mut ui.out)
+        write_value(args.format.get(), &report, &mut ui.out)
             .map_err(|error| CliError::writing("standard output", &error))?;
     }
     Ok(Outcome::Done)

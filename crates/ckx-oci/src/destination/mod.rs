@@ -104,8 +104,7 @@ impl FromStr for Target {
     }
 }
 
-const FORMS: &str =
-    "it is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG], tar:FILE and dir:DIR";
+const FORMS: &str = "it is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE and dir:DIR";
 
 /// Whether a word may be a reference in an image layout.
 fn is_tag(tag: &str) -> bool {

@@ -152,7 +152,7 @@ fn stream(
 ) -> Result<(), Error> {
     let path = &archive.source().path;
     let mut writer = Pieces { out, failed: None, bytes: 0 };
-    let copied = copy(path, name, &mut writer);
+    let copied = copy(path, name, &mut writer, &ckx_archive::Options::default());
     if let Some(error) = writer.failed {
         return Err(error);
     }

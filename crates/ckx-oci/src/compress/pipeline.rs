@@ -35,9 +35,12 @@ pub struct Pipeline<W> {
     order: Option<SyncSender<Receiver<Done>>>,
     hashing: Option<SyncSender<Arc<Vec<Bytes>>>>,
     hasher: Option<JoinHandle<(Digest, u64)>>,
-    writer: Option<JoinHandle<(W, io::Result<(Digest, u64)>)>>,
+    writer: Option<JoinHandle<(W, Written)>>,
     workers: Vec<JoinHandle<()>>,
 }
+
+/// What the writer made: digest and size.
+type Written = io::Result<(Digest, u64)>;
 
 /// A piece to be compressed, and where the result goes.
 struct Job {

@@ -1,5 +1,7 @@
 //! Images that are written, read by other readers than ours.
 
+#![allow(clippy::print_stdout)]
+
 mod layouts;
 mod support;
 mod tools;

@@ -165,7 +165,7 @@ pub fn build(request: &Request<'_>, destination: &mut dyn Destination) -> Result
             "the image would have {} layers; engines mount {MAX_LAYERS}",
             kinds.len()
         ))
-        .hinted("a chain of earlier checkpoints makes layers: start a new one with --flatten"));
+        .hinted("each earlier checkpoint makes layers; `--layers single` writes one layer"));
     }
     let layers = kinds
         .into_iter()

@@ -156,8 +156,7 @@ impl Plan {
         for (name, entry) in self.entries() {
             let refuse = |reason: &str| {
                 let name = Name::from(name);
-                Err(Error::refused(format!("`{name}` cannot be in the output: {reason}"))
-                    .hinted(format!("`--drop {name}` leaves it out, `--rename {name}=NAME` renames it")))
+                Err(Error::refused(format!("`{name}` cannot be in the output: {reason}")))
             };
             if !matches!(entry.kind, EntryKind::File | EntryKind::Directory | EntryKind::Symlink) {
                 return refuse("it is a device or a pipe, which no engine puts there");

@@ -86,7 +86,7 @@ impl Plan {
                 "the earlier dump that `{}` leads to is not in the source",
                 Name::from(&link)
             ))
-            .hinted("pages are missing: give the archive of the earlier dump as well, or a full dump"));
+            .hinted("pages of memory are missing: repack a full dump instead"));
         };
         self.remove(&link);
         for name in members {
@@ -164,7 +164,7 @@ fn entry(archive: &Archive, member: &Member) -> Result<Entry, Error> {
                 Err(_) => Content::Streamed { name: member.name.clone(), size: member.size_bytes },
             };
         }
-        // Refused when the plan is checked, so that it can be dropped before.
+        // Refused when the plan is checked.
         _ => {}
     }
     Ok(entry)

@@ -9,6 +9,7 @@ mod all_images;
 mod bundle;
 mod corpus;
 mod descriptors;
+mod edge_cases;
 mod forms;
 mod kernel_objects;
 mod kernel_truth;

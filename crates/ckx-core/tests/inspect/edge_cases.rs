@@ -1,0 +1,238 @@
+//! Odd directories of images and odd JSON documents, a test for each case.
+//!
+//! Zombies, orphans and cycles of processes are in `processes.rs`, images that are missing in real
+//! directories in `all_images.rs`, archives that are cut in `forms.rs`.
+
+use ckx_core::inspect::{SECTIONS, collect};
+use ckx_core::model::container::Engine;
+use ckx_core::{Checkpoint, Options};
+use ckx_testkit::{Arch, presets};
+use serde_json::Value;
+
+use crate::corpus::open_bytes;
+
+/// A synthetic checkpoint as a tar, changed by `change`: members by name.
+fn opened(change: impl FnOnce(&mut Vec<(String, Vec<u8>)>)) -> Checkpoint {
+    let mut files: Vec<(String, Vec<u8>)> = presets::web(Arch::X86_64)
+        .build()
+        .files
+        .into_iter()
+        .map(|(name, bytes)| (format!("checkpoint/{name}"), bytes.to_vec()))
+        .collect();
+    change(&mut files);
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, name, &bytes[..]).expect("writing to memory");
+    }
+    open_bytes("synthetic", tar.into_inner().expect("writing to memory"), Options::default())
+}
+
+/// All sections, and what they say is wrong, as `IMAGE: CODE`.
+fn report(checkpoint: &Checkpoint) -> (Value, Vec<String>) {
+    let sections: Vec<_> = SECTIONS.iter().collect();
+    let reports = collect(checkpoint, &sections);
+    let issues = reports.iter().flat_map(|report| report.issues());
+    let mut told: Vec<String> = issues.map(|issue| format!("{}: {}", issue.image, issue.code)).collect();
+    told.sort();
+    told.dedup();
+    let pairs = sections.iter().zip(&reports);
+    let json =
+        pairs.map(|(section, report)| (section.name.to_owned(), serde_json::to_value(report).expect("JSON")));
+    (Value::Object(json.collect()), told)
+}
+
+fn without(files: &mut Vec<(String, Vec<u8>)>, name: &str) {
+    let before = files.len();
+    files.retain(|(each, _)| each != &format!("checkpoint/{name}"));
+    assert_eq!(files.len() + 1, before, "{name} was there");
+}
+
+fn document(files: &mut Vec<(String, Vec<u8>)>, name: &str, text: &str) {
+    files.push((name.to_owned(), text.as_bytes().to_vec()));
+}
+
+#[test]
+fn directory_1_no_tree() {
+    let checkpoint = opened(|files| without(files, "pstree.img"));
+    let (json, issues) = report(&checkpoint);
+    assert!(issues.contains(&"pstree.img: missing".to_owned()), "{issues:?}");
+    // What does not hang on the tree is there: sockets are in `files.img`.
+    assert!(json["sockets"]["sockets"].as_array().is_some_and(|all| !all.is_empty()), "{json:#}");
+}
+
+#[test]
+fn directory_2_no_inventory() {
+    let checkpoint = opened(|files| without(files, "inventory.img"));
+    assert!(checkpoint.has_images());
+    assert!(!checkpoint.processes().list.is_empty());
+    report(&checkpoint);
+}
+
+#[test]
+fn directory_3_images_of_earlier_dumps() {
+    let plain = report(&opened(|_| {})).0;
+    let checkpoint = opened(|files| {
+        for kind in ["core", "mm", "pagemap", "ids", "fs"] {
+            let name = format!("checkpoint/{kind}-");
+            let old = files.iter().find(|(each, _)| each.starts_with(&name)).expect("one of each").1.clone();
+            files.push((format!("checkpoint/{kind}-99999.img"), old));
+        }
+    });
+    assert!(checkpoint.processes().get(99999).is_none(), "only the tree says which processes there are");
+    assert_eq!(report(&checkpoint).0["processes"], plain["processes"]);
+}
+
+#[test]
+fn directory_5_images_that_others_refer_to() {
+    for name in
+        ["files.img", "fdinfo-1.img", "mm-1.img", "core-1.img", "ids-1.img", "fs-1.img", "pagemap-1.img"]
+    {
+        let all = opened(|_| {});
+        if all.image_member(name.as_bytes()).is_none() {
+            continue;
+        }
+        let checkpoint = opened(|files| without(files, name));
+        let (json, issues) = report(&checkpoint);
+        let processes = json["processes"]["processes"].as_array().expect("a list").len();
+        assert_eq!(processes, all.processes().list.len(), "{name}");
+        // A table of descriptors that are none has no image either.
+        if !name.starts_with("fdinfo") {
+            assert!(issues.iter().any(|issue| issue.starts_with(name)), "{name}: {issues:?}");
+        }
+    }
+}
+
+#[test]
+fn directory_6_an_empty_image() {
+    let checkpoint = opened(|files| {
+        files.iter_mut().find(|(name, _)| name.ends_with("/files.img")).expect("it is there").1.clear();
+    });
+    let (json, issues) = report(&checkpoint);
+    assert!(issues.iter().any(|issue| issue.starts_with("files.img: ")), "{issues:?}");
+    assert!(!json["processes"]["processes"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn directory_9_limits_that_are_none() {
+    let json = serde_json::to_string(&report(&opened(|_| {})).0["limits"]).expect("JSON");
+    // 2^64 - 1 is no number that JSON readers agree on.
+    assert!(!json.contains("18446744073709551615"), "{json}");
+}
+
+#[test]
+fn directory_12_names_with_odd_numbers() {
+    let checkpoint = opened(|files| {
+        for name in [
+            "core--1.img",
+            "pagemap-shmem--5.img",
+            "tcp-stream-FFFFFFFF.img",
+            "ghost-file-.img",
+            "ipcns-shm-x.img",
+        ] {
+            document(files, &format!("checkpoint/{name}"), "");
+        }
+    });
+    assert!(!checkpoint.processes().list.is_empty());
+    report(&checkpoint);
+}
+
+#[test]
+fn directory_14_directories_without_the_right_to_enter() {
+    // Podman's archives have the directory of the images with mode 0600: a tar's modes stop nobody.
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o600);
+    header.set_size(0);
+    tar.append_data(&mut header, "checkpoint/", &[][..]).expect("writing to memory");
+    for (name, bytes) in presets::web(Arch::X86_64).build().files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0);
+        tar.append_data(&mut header, format!("checkpoint/{name}"), &bytes[..]).expect("writing to memory");
+    }
+    let data = tar.into_inner().expect("writing to memory");
+    assert!(!open_bytes("modes", data, Options::default()).processes().list.is_empty());
+}
+
+const SPEC: &str = r#"{"ociVersion":"1.0.2","annotations":{"io.container.manager":"libpod"}}"#;
+
+#[test]
+fn json_1_and_2_documents_of_nothing() {
+    let checkpoint = opened(|files| {
+        document(files, "spec.dump", SPEC);
+        document(files, "config.dump", r#"{"id":"abc","name":"web"}"#);
+        document(files, "network.status", "null");
+        document(files, "checkpoint/descriptors.json", "null");
+        document(files, "deleted.files", "[]");
+        document(files, "ctr.log", "");
+    });
+    let (json, issues) = report(&checkpoint);
+    assert_eq!(json["overview"]["name"], "web", "{json:#}");
+    assert!(!issues.iter().any(|issue| issue.contains("json") || issue.contains("network")), "{issues:?}");
+}
+
+#[test]
+fn json_2_documents_that_are_none() {
+    for (name, text) in
+        [("config.dump", ""), ("spec.dump", "{"), ("deleted.files", "{}"), ("network.status", "\u{0}")]
+    {
+        let checkpoint = opened(|files| {
+            document(files, name, text);
+        });
+        let (json, issues) = report(&checkpoint);
+        assert!(issues.contains(&format!("{name}: bad-json")), "{name}: {issues:?}");
+        assert!(!json["processes"]["processes"].as_array().expect("a list").is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn json_3_and_7_keys_of_other_types() {
+    let checkpoint = opened(|files| {
+        document(
+            files,
+            "spec.dump",
+            r#"{"annotations":{"io.container.manager":"libpod","n":1},"process":[],"mounts":{},"x":{}}"#,
+        );
+        document(files, "config.dump", r#"{"id":5,"name":null,"createdTime":{},"newNameOfNextRelease":[1]}"#);
+    });
+    let (json, _) = report(&checkpoint);
+    assert_eq!(checkpoint.container().engine, Engine::Podman);
+    assert_eq!(json["container"]["args"], Value::Array(Vec::new()));
+    assert_eq!(json["container"]["annotations"]["n"], "1");
+}
+
+#[test]
+fn json_4_and_5_times_of_nothing_and_of_nanoseconds() {
+    let checkpoint = opened(|files| {
+        document(files, "spec.dump", SPEC);
+        document(
+            files,
+            "config.dump",
+            r#"{"createdTime":"2026-11-23T17:52:39.123456789+01:00","restoredTime":"0001-01-01T00:00:00Z","checkpointedTime":"0001-01-01T00:00:00Z"}"#,
+        );
+    });
+    let container = checkpoint.container();
+    assert_eq!(
+        container.created.map(|time| time.to_string()).as_deref(),
+        Some("2026-11-23T16:52:39.123456789Z")
+    );
+    assert_eq!(container.restored, None);
+    assert_ne!(container.checkpointed_by, Some("config.dump"));
+}
+
+#[test]
+fn json_8_secrets_of_documents_are_hidden() {
+    let checkpoint = opened(|files| {
+        document(
+            files,
+            "spec.dump",
+            r#"{"annotations":{"io.container.manager":"libpod","db-password":"hunter2a"},"process":{"args":["x","--token","hunter2b"],"env":["API_KEY=hunter2c"]}}"#,
+        );
+    });
+    let text = report(&checkpoint).0.to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+}

@@ -63,6 +63,9 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("what was there before is untouched; free some space or write elsewhere")
             }
+            Self::Unsound(_) => Some(
+                "the image was not made known; remove what is damaged at the destination, or write elsewhere",
+            ),
             _ => None,
         }
     }

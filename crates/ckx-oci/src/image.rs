@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::destination::{Commit, Destination};
 use crate::layer::{self, Kind, Layer, Split, Writing};
 use crate::plan::{Plan, Purpose};
-use crate::{Digest, Error};
+use crate::{Digest, Error, verify};
 
 /// Media type of a manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -164,13 +164,16 @@ pub fn build(request: &Request<'_>, destination: &mut dyn Destination) -> Result
         return Err(Error::refused(format!(
             "the image would have {} layers; engines mount {MAX_LAYERS}",
             kinds.len()
-        ))
-        .hinted("each earlier checkpoint makes layers; `--layers single` writes one layer"));
+        )));
     }
     let layers = kinds
         .into_iter()
         .map(|kind| write_layer(request, kind, destination))
         .collect::<Result<Vec<_>, _>>()?;
+    for layer in &layers {
+        let blob = destination.blob(layer.digest, layer.size_bytes)?;
+        verify::layer(layer, request.writing.method, blob)?;
+    }
     let config = json(&config(request, &layers));
     let id = destination.put(CONFIG_TYPE, &config)?;
     let manifest = json(&manifest(request, &layers, descriptor(CONFIG_TYPE, id, config.len() as u64)));

@@ -19,6 +19,7 @@ pub mod layer;
 pub mod plan;
 pub mod repack;
 mod tarball;
+mod verify;
 
 pub use digest::{Digest, Hasher};
 pub use error::Error;

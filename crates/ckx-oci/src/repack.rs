@@ -13,7 +13,7 @@ use crate::facts::Facts;
 use crate::image::{Annotations, Image, Request, build};
 use crate::layer::{Split, Writing};
 use crate::plan::{Change, Plan, Purpose};
-use crate::{Error, describe};
+use crate::{Error, describe, verify};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -123,6 +123,7 @@ fn write_image(
     destination: &mut dyn Destination,
     report: &mut Report,
 ) -> Result<(), Error> {
+    report.warnings = verify::missing(plan);
     let facts = Facts::of(checkpoint);
     let annotations = chosen(&facts, options);
     let created = facts.checkpointed();

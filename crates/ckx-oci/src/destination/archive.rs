@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,7 @@ pub struct ArchiveFile {
     file: File,
     /// Where the next header goes.
     end: u64,
+    /// Where the content of each blob begins.
     blobs: BTreeMap<Digest, u64>,
 }
 
@@ -81,7 +82,7 @@ impl Destination for ArchiveFile {
     }
 
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
-        if self.blobs.insert(digest, bytes).is_some() {
+        if self.blobs.contains_key(&digest) {
             self.file.set_len(self.end).map_err(|error| self.failed(error))?;
             return Ok(Commit::Reused);
         }
@@ -97,6 +98,7 @@ impl Destination for ArchiveFile {
             return Err(Error::refused("a layer of 8 GiB or more does not fit an OCI archive")
                 .hinted("write an OCI layout with oci:DIR, or make smaller layers with --layers kind"));
         }
+        self.blobs.insert(digest, self.end + HEADER_BYTES);
         let fail = |error| Error::io("write", &self.path)(error);
         self.file.write_all_at(&head, self.end).map_err(fail)?;
         let content_end = self.end + HEADER_BYTES + bytes;
@@ -112,10 +114,18 @@ impl Destination for ArchiveFile {
 
     fn put(&mut self, _: &str, blob: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(blob);
-        if self.blobs.insert(digest, blob.len() as u64).is_none() {
+        if !self.blobs.contains_key(&digest) {
+            self.blobs.insert(digest, self.end + HEADER_BYTES);
             self.member(&blob_name(digest), EntryKind::File, blob)?;
         }
         Ok(digest)
+    }
+
+    fn blob(&self, digest: Digest, bytes: u64) -> Result<Box<dyn Read>, Error> {
+        let start = self.blobs.get(&digest).ok_or_else(|| Error::Unsound(format!("{digest} is missing")))?;
+        let mut file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
+        file.seek(SeekFrom::Start(*start)).map_err(Error::io("read", &self.path))?;
+        Ok(Box::new(file.take(bytes)))
     }
 
     fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error> {

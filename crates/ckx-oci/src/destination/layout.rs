@@ -1,7 +1,7 @@
 //! A directory in the OCI image layout. Images that are there stay.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ impl Layout {
         Ok(Self { path: path.to_owned(), tag: tag.to_owned(), underway: None })
     }
 
-    fn blob(&self, digest: Digest) -> PathBuf {
+    fn path_of(&self, digest: Digest) -> PathBuf {
         self.path.join("blobs/sha256").join(digest.hex())
     }
 
@@ -122,7 +122,7 @@ impl Destination for Layout {
 
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
         let Some(part) = self.underway.take() else { return Ok(Commit::Stored) };
-        let target = self.blob(digest);
+        let target = self.path_of(digest);
         if target.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
             return Ok(Commit::Reused);
         }
@@ -141,6 +141,11 @@ impl Destination for Layout {
         drop(sink);
         self.commit(digest, blob.len() as u64)?;
         Ok(digest)
+    }
+
+    fn blob(&self, digest: Digest, _: u64) -> Result<Box<dyn Read>, Error> {
+        let path = self.path_of(digest);
+        Ok(Box::new(File::open(&path).map_err(Error::io("read", &path))?))
     }
 
     fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error> {

@@ -6,7 +6,7 @@ mod directory;
 mod layout;
 mod partial;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -41,6 +41,12 @@ pub trait Destination {
     /// # Errors
     /// As [`Destination::commit`].
     fn put(&mut self, media_type: &str, blob: &[u8]) -> Result<Digest, Error>;
+
+    /// A blob of the image as it stands at the destination.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn blob(&self, digest: Digest, bytes: u64) -> Result<Box<dyn Read>, Error>;
 
     /// Takes the manifest and makes the image known. `entry` points to it.
     ///

@@ -157,6 +157,41 @@ fn a_layout_keeps_its_other_images() {
 }
 
 #[test]
+fn a_damaged_layer_at_the_destination_is_told() {
+    for method in [Method::None, Method::Gzip(6), Method::Zstd(3)] {
+        let place = tempfile::tempdir().unwrap();
+        let layout = place.path().join("layout");
+        let target = |tag: &str| format!("oci:{}:{tag}", layout.display());
+        let options = options(Split::Kind, method, 2);
+        let report = write(&fixture(FIXTURES[0]), &target("a"), &options);
+        let layer = report.image.unwrap().layers[0].digest.hex();
+        let blob = layout.join("blobs/sha256").join(layer);
+        let mut data = fs::read(&blob).unwrap();
+        let middle = data.len() / 2;
+        data[middle] ^= 1;
+        fs::write(&blob, data).unwrap();
+        // Its size is right: it would be taken for the layer that is to be written.
+        let target: Target = target("b").parse().unwrap();
+        let error = repack(&open(&fixture(FIXTURES[0])), &target, &options).unwrap_err();
+        assert!(matches!(error, ckx_oci::Error::Unsound(_)), "{method}: {error}");
+        let manifests = ReadLayout::new(&layout).index()["manifests"].as_array().unwrap().len();
+        assert_eq!(manifests, 1, "the image is not made known");
+    }
+}
+
+#[test]
+fn files_that_engines_require_are_missed() {
+    let place = tempfile::tempdir().unwrap();
+    let codes = |name: &str| {
+        let target = format!("oci:{}:x", place.path().join(name).display());
+        let report = write(&fixture(name), &target, &Options::default());
+        report.warnings.into_iter().map(|warning| warning.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(FIXTURES[0]), ["there is no status.dump: containerd does not restore it"]);
+    assert!(codes(FIXTURES[1]).is_empty());
+}
+
+#[test]
 fn annotations_are_those_that_are_known() {
     let place = tempfile::tempdir().unwrap();
     let cases = [(FIXTURES[0], "CRI-O"), (FIXTURES[1], "containerd"), (FIXTURES[2], "Podman")];

@@ -123,8 +123,8 @@ fn write_image(
     destination: &mut dyn Destination,
     report: &mut Report,
 ) -> Result<(), Error> {
-    report.warnings = verify::missing(plan);
     let facts = Facts::of(checkpoint);
+    report.warnings = verify::missing(plan, facts.engine);
     let annotations = chosen(&facts, options);
     let created = facts.checkpointed();
     let image = build(

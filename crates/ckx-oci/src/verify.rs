@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use sha2::Digest as _;
 
 use crate::compress::Method;
+use crate::facts::Engine;
 use crate::layer::Layer;
 use crate::plan::Plan;
 use crate::repack::Warning;
@@ -72,17 +73,20 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// Files without which engines refuse a checkpoint, and who needs each.
-const REQUIRED: [(&[u8], &str); 4] = [
+const REQUIRED: [(&[u8], &str); 3] = [
     (b"spec.dump", "no engine restores it"),
     (b"config.dump", "no engine restores it"),
     (b"checkpoint/inventory.img", "CRIU restores nothing"),
-    (b"status.dump", "containerd does not restore it"),
 ];
 
+/// Only containerd writes it, and other engines do without.
+const REQUIRED_OF_CONTAINERD: (&[u8], &str) = (b"status.dump", "containerd does not restore it");
+
 /// What engines will miss in an image.
-pub(crate) fn missing(plan: &Plan) -> Vec<Warning> {
-    let absent = REQUIRED.iter().filter(|(name, _)| plan.get(name).is_none());
-    let warning = |(name, who): &(&[u8], &str)| Warning {
+pub(crate) fn missing(plan: &Plan, engine: Option<Engine>) -> Vec<Warning> {
+    let own = (engine == Some(Engine::Containerd)).then_some(REQUIRED_OF_CONTAINERD);
+    let absent = REQUIRED.into_iter().chain(own).filter(|(name, _)| plan.get(name).is_none());
+    let warning = |(name, who): (&[u8], &str)| Warning {
         code: "missing-file",
         reason: format!("there is no {}: {who}", String::from_utf8_lossy(name)),
     };

@@ -103,6 +103,14 @@ fn an_image_of_an_archive_of_an_image_is_the_same_image() {
         let directory = at(&format!("{name}.directory"));
         write(&fixture(name), &format!("dir:{}", directory.display()), &Options::default());
         assert_eq!(image(&directory, "directory"), first, "{name}");
+        // And back from the image itself.
+        let single = at(&format!("{name}.single"));
+        let target = format!("oci:{}:x", single.display());
+        write(&fixture(name), &target, &options(Split::Kind, Method::Gzip(6), 2));
+        let archive = at(&format!("{name}.back.tar"));
+        write(&single, &format!("tar:{}", archive.display()), &Options::default());
+        assert_eq!(image(&archive, "back"), first, "{name}");
+        assert_eq!(image(&single, "image"), first, "{name}");
     }
 }
 
@@ -182,13 +190,21 @@ fn a_damaged_layer_at_the_destination_is_told() {
 #[test]
 fn files_that_engines_require_are_missed() {
     let place = tempfile::tempdir().unwrap();
-    let codes = |name: &str| {
-        let target = format!("oci:{}:x", place.path().join(name).display());
+    let missed = |name: &str| {
+        let target = format!("oci:{}", place.path().join("layout").display());
         let report = write(&fixture(name), &target, &Options::default());
         report.warnings.into_iter().map(|warning| warning.reason).collect::<Vec<_>>()
     };
-    assert_eq!(codes(FIXTURES[0]), ["there is no status.dump: containerd does not restore it"]);
-    assert!(codes(FIXTURES[1]).is_empty());
+    for name in FIXTURES {
+        assert!(missed(name).is_empty(), "{name}");
+    }
+    // Images of CRIU without an engine.
+    let expected = [
+        "there is no spec.dump: no engine restores it",
+        "there is no config.dump: no engine restores it",
+        "there is no checkpoint/inventory.img: CRIU restores nothing",
+    ];
+    assert_eq!(missed("../images/v2.12-tcp"), expected);
 }
 
 #[test]

@@ -1,3 +1,0 @@
-//! A browser of checkpoints for terminals.
-
-#![forbid(unsafe_code)]

@@ -236,3 +236,74 @@ fn json_8_secrets_of_documents_are_hidden() {
     let text = report(&checkpoint).0.to_string();
     assert!(!text.contains("hunter2"), "{text}");
 }
+
+#[test]
+fn directory_7_images_of_files_by_type() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images/v2.12-tcp");
+    let (json, issues) = report(&Checkpoint::open(&path, Options::default()).expect("a directory"));
+    assert!(!issues.iter().any(|issue| issue.starts_with("files.img")), "{issues:?}");
+    let sockets = json["sockets"]["sockets"].as_array().expect("a list");
+    assert!(
+        sockets.iter().any(|socket| socket["state"] == "ESTAB" || socket["state"] == "LISTEN"),
+        "{sockets:#?}"
+    );
+}
+
+#[test]
+fn directory_13_descriptors_twice_and_of_nothing() {
+    let checkpoint = opened(|files| {
+        let table = files.iter_mut().find(|(name, _)| name.contains("/fdinfo-")).expect("a table");
+        let kind = ckx_testkit::FdType::Reg;
+        let record = |fd| ckx_testkit::files::fdinfo(4242, 0, kind, fd);
+        table.1 = ckx_testkit::ImageBuilder::of("FDINFO").records([record(3), record(3)]).build();
+    });
+    let (json, issues) = report(&checkpoint);
+    for code in ["duplicate-descriptor", "unknown-file"] {
+        assert!(issues.iter().any(|issue| issue.ends_with(code)), "{code}: {issues:?}");
+    }
+    assert!(json["descriptors"].to_string().contains("4242"), "{json:#}");
+}
+
+#[test]
+fn archive_19_and_20_pages_before_their_maps_and_parents_elsewhere() {
+    // What went by before its map was known is not there, and nothing else is missing.
+    let mut files: Vec<_> = presets::web(Arch::X86_64).build().files.into_iter().collect();
+    files.sort_by_key(|(name, _)| !name.starts_with("pages-"));
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, format!("checkpoint/{name}"), &bytes[..]).expect("writing to memory");
+    }
+    let data = zstd::encode_all(&tar.into_inner().expect("writing to memory")[..], 1).expect("zstd");
+    let checkpoint = open_bytes("order", data, Options::default());
+    let (json, _) = report(&checkpoint);
+    let processes = json["processes"]["processes"].as_array().expect("a list");
+    assert_eq!(processes.len(), opened(|_| {}).processes().list.len());
+    assert!(processes.iter().all(|process| process["comm"].is_string()));
+}
+
+#[test]
+fn json_6_json_in_annotations() {
+    let spec = |labels: &str| {
+        serde_json::json!({ "annotations": {
+            "io.container.manager": "cri-o",
+            "io.kubernetes.cri-o.Labels": labels,
+            "io.kubernetes.cri-o.Metadata": "{\"name\":\"web\"}",
+        }})
+        .to_string()
+    };
+    let good = opened(|files| document(files, "spec.dump", &spec(r#"{"a":"b"}"#)));
+    assert_eq!(good.container().labels.get("a").map(String::as_str), Some("b"));
+    assert_eq!(good.container().name.as_deref(), Some("web"));
+    let broken = opened(|files| document(files, "spec.dump", &spec("{")));
+    assert_eq!(broken.container().name.as_deref(), Some("web"));
+    report(&broken);
+}
+
+#[test]
+fn json_9_descriptors_of_nothing() {
+    let checkpoint = opened(|files| document(files, "checkpoint/descriptors.json", r#"["","pipe:[1]",""]"#));
+    assert!(!report(&checkpoint).0["processes"]["processes"].as_array().expect("a list").is_empty());
+}

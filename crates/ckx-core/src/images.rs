@@ -49,3 +49,15 @@ impl ImageSet for MemoryImages {
         Ok(self.0.get(name).cloned())
     }
 }
+
+/// Numbers in the names of images of these kinds (`KIND-NUMBER.img`), each once and sorted.
+pub(crate) fn numbers_in_names(images: &dyn ImageSet, kinds: &[&str]) -> Vec<u64> {
+    let number = |name: &Vec<u8>| {
+        let (kind, number) = std::str::from_utf8(name).ok()?.strip_suffix(".img")?.rsplit_once('-')?;
+        kinds.contains(&kind).then(|| number.parse().ok())?
+    };
+    let mut numbers: Vec<u64> = images.names().iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}

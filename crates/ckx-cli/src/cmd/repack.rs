@@ -20,9 +20,8 @@ use crate::ui::Ui;
 
 /// Make an OCI image of a checkpoint, or an archive
 ///
-/// Writes an image that CRI-O, Podman and containerd recognise as a checkpoint and restore. Layers are the
-/// same bytes for the same input and options, everywhere. Nothing else is needed: no engine, no root, no
-/// daemon. A destination that exists stays whole until the new one is complete.
+/// Writes an image with the annotations by which CRI-O, Podman and containerd recognise a checkpoint. Layers
+/// are the same bytes for the same input and options. Nothing else is needed: no engine, no root, no daemon. A destination that exists stays whole until the new one is complete.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ckx repack checkpoint.tar -o oci:images:web

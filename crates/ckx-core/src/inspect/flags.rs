@@ -2,25 +2,14 @@
 
 use ckx_criu::typed::messages::core_entry::March;
 
-use crate::Checkpoint;
+use crate::{Checkpoint, kernel};
 
 /// Bits with their names. Names of several bits come before those of one.
 pub(crate) type Bits = &'static [(u64, &'static str)];
 
 /// Names of the bits that are set; what has no name is told as a number.
 pub(crate) fn names(bits: Bits, value: u64) -> Vec<String> {
-    let mut rest = value;
-    let mut names = Vec::new();
-    for (bit, name) in bits {
-        if rest & bit == *bit {
-            names.push((*name).to_owned());
-            rest &= !bit;
-        }
-    }
-    if rest != 0 {
-        names.push(format!("{rest:#x}"));
-    }
-    names
+    kernel::flags(value, bits)
 }
 
 /// The name of a number, or its digits.
@@ -335,33 +324,19 @@ pub(crate) const NAMESPACES: &[(u32, &str)] = &[
     (0x4000_0000, "net"),
 ];
 
-const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-
-const MIPS_SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "EMT", "FPE", "KILL", "BUS", "SEGV", "SYS", "PIPE", "ALRM",
-    "TERM", "USR1", "USR2", "CHLD", "PWR", "WINCH", "URG", "IO", "STOP", "TSTP", "CONT", "TTIN", "TTOU",
-    "VTALRM", "PROF", "XCPU", "XFSZ",
-];
-
 impl OpenFlags {
+    /// The machine, as far as names of signals depend on it.
+    fn machine(self) -> Option<March> {
+        (self == Self::Mips).then_some(March::Mips)
+    }
+
     /// The name of a signal, such as `SIGTERM`; those of real time count from 34 as `SIGRTMIN+N`.
     pub fn signal(self, number: u32) -> String {
-        let names = if self == Self::Mips { &MIPS_SIGNALS } else { &SIGNALS };
-        let known = number.checked_sub(1).and_then(|at| names.get(at as usize));
-        match (known, number) {
-            (Some(name), _) => format!("SIG{name}"),
-            (None, 34) => "SIGRTMIN".to_owned(),
-            (None, 35..=64) => format!("SIGRTMIN+{}", number - 34),
-            _ => number.to_string(),
-        }
+        kernel::signal_name(number.into(), self.machine())
     }
 
     /// The signals in a mask whose lowest bit is signal 1.
     pub fn signals(self, mask: u64) -> Vec<String> {
-        (1..=64).filter(|number| mask >> (number - 1) & 1 != 0).map(|number| self.signal(number)).collect()
+        kernel::Signals::of(mask, None, self.machine()).0
     }
 }

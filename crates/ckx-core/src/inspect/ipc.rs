@@ -5,10 +5,11 @@ use ckx_criu::{Extra, typed::Record};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::images::numbers_in_names;
 use crate::inspect::Collect;
 use crate::load::Loader;
 use crate::outline::{Cell, Outline, Table};
-use crate::{Address, Checkpoint, ImageSet, Issue};
+use crate::{Address, Checkpoint, Issue};
 
 /// IPC namespaces with what is in them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -125,12 +126,13 @@ pub struct Limits {
     pub mqueue_msgsize_max_bytes: u32,
 }
 
+/// Images of an IPC namespace, whose names end with its number.
+const KINDS: &[&str] = &["ipcns-shm", "ipcns-sem", "ipcns-msg", "ipcns-var"];
+
 impl Collect for Ipc {
     fn collect(checkpoint: &Checkpoint) -> Self {
         let mut loader = Loader::new(checkpoint);
-        let mut ids: Vec<u64> = checkpoint.names().iter().filter_map(|name| namespace_of(name)).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = numbers_in_names(checkpoint, KINDS);
         let namespaces = ids.into_iter().map(|id| Namespace::read(&mut loader, id)).collect();
         Self { namespaces, issues: loader.into_issues() }
     }
@@ -151,13 +153,6 @@ impl Collect for Ipc {
     fn issues(&self) -> &[Issue] {
         &self.issues
     }
-}
-
-/// Number of the namespace that an image is about.
-fn namespace_of(name: &[u8]) -> Option<u64> {
-    let rest = std::str::from_utf8(name).ok()?.strip_prefix("ipcns-")?.strip_suffix(".img")?;
-    let (kind, number) = rest.split_once('-')?;
-    ["shm", "sem", "msg", "var"].contains(&kind).then(|| number.parse().ok())?
 }
 
 /// Records that may be read of one image. What is behind them is not told.

@@ -1,7 +1,9 @@
 //! Private pages: through the page map of the process, and those of its previous dumps.
 
+use std::cell::OnceCell;
 use std::fmt;
 
+use bytes::Bytes;
 use ckx_archive::archive::{Piece, Window};
 use ckx_archive::tarball::EntryKind;
 use ckx_criu::Image;
@@ -45,10 +47,22 @@ const MAX_PARENTS: usize = 64;
 pub fn read(checkpoint: &Checkpoint, process: &Process, start: u64, end: u64) -> (Vec<u8>, Option<Absence>) {
     let mut out = Vec::new();
     let page_size = process.mm.as_ref().and_then(|mm| page_size_of(&mm.mm_saved_auxv)).unwrap_or(4096);
+    let levels = levels(checkpoint, process.pid);
+    // A map is read once for all pages, and only if a page leads to it.
+    let maps: Vec<OnceCell<Result<PageMap<'_>, Absence>>> = levels.iter().map(|_| OnceCell::new()).collect();
+    let map = |at: usize| {
+        let (Some(level), Some(map)) = (levels.get(at), maps.get(at)) else {
+            let is_circle = at >= MAX_PARENTS;
+            let circle = || Absence::Unreadable("the previous dumps form a circle".to_owned());
+            return Err(if is_circle { circle() } else { Absence::ParentMissing });
+        };
+        let map = map.get_or_init(|| level.map(page_size)).as_ref().map_err(Clone::clone)?;
+        Ok((level, map))
+    };
     let mut address = start;
     while address < end {
         let page = address - address % page_size;
-        let bytes = match page_bytes(checkpoint, process.pid, page, page_size) {
+        let bytes = match page_bytes(&map, process.pid, page, page_size) {
             Ok(bytes) => bytes,
             Err(absence) => return (out, Some(absence)),
         };
@@ -63,50 +77,71 @@ pub fn read(checkpoint: &Checkpoint, process: &Process, start: u64, end: u64) ->
     (out, None)
 }
 
-/// One page, from the dump or one before it.
-fn page_bytes(checkpoint: &Checkpoint, pid: u32, page: u64, page_size: u64) -> Result<Vec<u8>, Absence> {
-    let mut checkpoint = checkpoint;
-    let mut directory = checkpoint.images_directory().to_vec();
-    for _ in 0..MAX_PARENTS {
-        match place(checkpoint, &directory, pid, page, page_size)? {
-            (PagePlace::Present { file_offset }, id) => {
-                let window = Window { offset: file_offset, len: page_size };
-                return stored(checkpoint, &directory, id, window);
-            }
-            (PagePlace::Zero, _) => return Ok(vec![0; page_size as usize]),
-            (PagePlace::Parent, _) => {
-                (checkpoint, directory) = previous(checkpoint, &directory).ok_or(Absence::ParentMissing)?;
-            }
-            (PagePlace::Lazy, _) => return Err(Absence::Lazy),
-            (PagePlace::Absent, _) => return Err(Absence::NotDumped),
-            (PagePlace::Block { .. }, _) => {
-                return Err(Absence::Unreadable("the page is compressed".to_owned()));
-            }
-        }
-    }
-    Err(Absence::Unreadable("the previous dumps form a circle".to_owned()))
+/// The dump, or one before it, with the page map that it has of the process.
+struct Level<'c> {
+    checkpoint: &'c Checkpoint,
+    directory: Vec<u8>,
+    name: String,
+    data: Result<Bytes, Absence>,
 }
 
-fn place(
-    checkpoint: &Checkpoint,
-    directory: &[u8],
+/// The dump and those before it, the newest first.
+fn levels(checkpoint: &Checkpoint, pid: u32) -> Vec<Level<'_>> {
+    let mut found: Vec<Level<'_>> = Vec::new();
+    let mut next = Some((checkpoint, checkpoint.images_directory().to_vec()));
+    while let Some((checkpoint, directory)) = next.filter(|_| found.len() < MAX_PARENTS) {
+        next = previous(checkpoint, &directory);
+        let name = format!("pagemap-{pid}.img");
+        let data = match checkpoint.archive().get(&joined(&directory, name.as_bytes())) {
+            Some(member) => {
+                checkpoint.archive().read_partial(member).map(|(data, _)| data).map_err(unreadable)
+            }
+            None if directory == checkpoint.images_directory() => {
+                Err(unreadable(format!("{name} is missing")))
+            }
+            None => Err(Absence::ParentMissing),
+        };
+        found.push(Level { checkpoint, directory, name, data });
+    }
+    found
+}
+
+impl Level<'_> {
+    fn map(&self, page_size: u64) -> Result<PageMap<'_>, Absence> {
+        let data = self.data.as_ref().map_err(Clone::clone)?;
+        let image = Image::parse(self.name.as_bytes(), data).map_err(unreadable)?;
+        PageMap::parse(image, page_size).map_err(unreadable)
+    }
+}
+
+fn unreadable(reason: impl fmt::Display) -> Absence {
+    Absence::Unreadable(reason.to_string())
+}
+
+/// One page, from the dump or one before it.
+fn page_bytes<'l>(
+    map: &impl Fn(usize) -> Result<(&'l Level<'l>, &'l PageMap<'l>), Absence>,
     pid: u32,
     page: u64,
     page_size: u64,
-) -> Result<(PagePlace, u64), Absence> {
-    let unreadable = |reason: String| Absence::Unreadable(reason);
-    let name = format!("pagemap-{pid}.img");
-    let member = checkpoint.archive().get(&joined(directory, name.as_bytes()));
-    let member = member.ok_or_else(|| match directory == checkpoint.images_directory() {
-        true => unreadable(format!("{name} is missing")),
-        false => Absence::ParentMissing,
-    })?;
-    let (data, _) =
-        checkpoint.archive().read_partial(member).map_err(|error| unreadable(error.to_string()))?;
-    let image = Image::parse(name.as_bytes(), &data).map_err(|error| unreadable(error.to_string()))?;
-    let map = PageMap::parse(image, page_size).map_err(|error| unreadable(error.to_string()))?;
-    let place = map.find(page).map_err(|error| unreadable(error.to_string()))?;
-    Ok((place, map.pages_id().unwrap_or(u64::from(pid))))
+) -> Result<Vec<u8>, Absence> {
+    for at in 0.. {
+        let (level, map) = map(at)?;
+        match map.find(page).map_err(unreadable)? {
+            PagePlace::Present { file_offset } => {
+                let id = map.pages_id().unwrap_or(u64::from(pid));
+                let window = Window { offset: file_offset, len: page_size };
+                return stored(level.checkpoint, &level.directory, id, window);
+            }
+            PagePlace::Zero => return Ok(vec![0; page_size as usize]),
+            PagePlace::Parent => {}
+            PagePlace::Lazy => return Err(Absence::Lazy),
+            PagePlace::Absent => return Err(Absence::NotDumped),
+            PagePlace::Block { .. } => return Err(unreadable("the page is compressed")),
+        }
+    }
+    // The levels end, and what lies behind the last of them is an absence.
+    Err(Absence::ParentMissing)
 }
 
 fn stored(checkpoint: &Checkpoint, directory: &[u8], id: u64, window: Window) -> Result<Vec<u8>, Absence> {

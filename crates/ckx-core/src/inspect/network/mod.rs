@@ -8,11 +8,12 @@ use ckx_criu::typed::messages::{NdType, NetDeviceEntry, NetnsEntry};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::images::numbers_in_names;
 use crate::inspect::Collect;
 use crate::inspect::flags::{Bits, names};
 use crate::load::Loader;
 use crate::outline::{Cell, Outline, Table};
-use crate::{Checkpoint, ImageSet, Issue, Name};
+use crate::{Checkpoint, Issue, Name};
 
 pub use netlink::{IfAddress, Route, Rule, Tuple};
 
@@ -111,12 +112,14 @@ const FLAGS: Bits = &[
     (0x4_0000, "ECHO"),
 ];
 
+/// Images of a network namespace, whose names end with its number.
+const KINDS: &[&str] =
+    &["netns", "netdev", "ifaddr", "route", "route6", "rule", "iptables", "ip6tables", "nftables"];
+
 impl Collect for NetworkReport {
     fn collect(checkpoint: &Checkpoint) -> Self {
         let mut loader = Loader::new(checkpoint);
-        let mut ids: Vec<u64> = checkpoint.names().iter().filter_map(|name| namespace_of(name)).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = numbers_in_names(checkpoint, KINDS);
         let namespaces = ids.into_iter().map(|id| Namespace::read(&mut loader, id)).collect();
         Self { namespaces, issues: loader.into_issues() }
     }
@@ -136,15 +139,6 @@ impl Collect for NetworkReport {
     fn issues(&self) -> &[Issue] {
         &self.issues
     }
-}
-
-/// Number of the namespace that an image is about.
-fn namespace_of(name: &[u8]) -> Option<u64> {
-    const KINDS: &[&str] =
-        &["netns", "netdev", "ifaddr", "route", "route6", "rule", "iptables", "ip6tables", "nftables"];
-    let rest = std::str::from_utf8(name).ok()?.strip_suffix(".img")?;
-    let (kind, number) = rest.rsplit_once('-')?;
-    KINDS.contains(&kind).then(|| number.parse().ok())?
 }
 
 impl Namespace {

@@ -72,25 +72,45 @@ impl Text<'_> {
         }
     }
 
-    /// Fields one below the other, their values aligned.
+    /// Fields one below the other, their values aligned. A name that would take more than half of the
+    /// screen has its value below it.
     fn fields(&mut self, nodes: &[Node], prefix: &str) {
-        let run: Vec<(&String, &Cell)> = nodes
+        let run: Vec<(String, &Cell)> = nodes
             .iter()
             .map_while(|node| match node {
-                Node::Field(name, value) => Some((name, value)),
+                Node::Field(name, value) => {
+                    Some((ckx_criu::text::escaped(name.as_bytes()).to_string(), value))
+                }
                 _ => None,
             })
             .collect();
-        let width = run.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default().min(24);
+        let columns = |name: &String| name.chars().count();
+        let most = self.look.width.map_or(MAX_NAME, |width| (width / 2).max(MIN_NAME));
+        let width = run.iter().map(|(name, _)| columns(name)).filter(|len| *len <= most).max().unwrap_or(0);
         for (name, value) in run {
-            let name = ckx_criu::text::escaped(name.as_bytes()).to_string();
-            let padding = " ".repeat((width + 2).saturating_sub(name.chars().count()).max(1));
-            let mut spans = vec![Span::styled(name, NAME), Span::plain(padding)];
-            spans.extend(self.look.spans(value));
-            self.line(prefix, spans);
+            let mut value = self.look.spans(value);
+            let is_long = columns(&name) > most;
+            let padding = " ".repeat(if is_long { width + 2 } else { width + 2 - columns(&name) });
+            let name = Span::styled(name, NAME);
+            if is_long {
+                self.line(prefix, vec![name]);
+                if value.iter().all(|span| span.text.is_empty()) {
+                    continue;
+                }
+                value.insert(0, Span::plain(padding));
+            } else {
+                value.splice(0..0, [name, Span::plain(padding)]);
+            }
+            self.line(prefix, value);
         }
     }
 }
+
+/// Columns of a name that has its value beside it, where lines are not cut.
+const MAX_NAME: usize = 80;
+
+/// The same, on the narrowest of screens.
+const MIN_NAME: usize = 24;
 
 /// What stands before a group's line, and before what is below it.
 fn branches(in_tree: bool, more: bool, prefix: &str) -> (String, String) {
@@ -142,6 +162,32 @@ title
     x  y
 ";
         assert_eq!(drawn(&outline, None), expected);
+    }
+
+    #[test]
+    fn long_names_line_up_too() {
+        let mut outline = Outline::new();
+        outline.field("io.kubernetes.container.name", "nginx");
+        outline.field("tty", "no");
+        outline.field("io.kubernetes.container.terminationMessagePath", "/dev/log");
+        outline.field("io.kubernetes.cri-o.SeccompProfilePath.and.more", "");
+        let wide = "\
+title
+  io.kubernetes.container.name                     nginx
+  tty                                              no
+  io.kubernetes.container.terminationMessagePath   /dev/log
+  io.kubernetes.cri-o.SeccompProfilePath.and.more
+";
+        assert_eq!(drawn(&outline, None), wide);
+        let narrow = "\
+title
+  io.kubernetes.container.name  nginx
+  tty                           no
+  io.kubernetes.container.terminationMessagePath
+                                /dev/log
+  io.kubernetes.cri-o.SeccompProfilePath.and.more
+";
+        assert_eq!(drawn(&outline, Some(80)), narrow);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub struct Checkpoint {
     archive: Archive,
     images: Box<[u8]>,
     options: Options,
+    is_pre_dump: bool,
     previous: Option<Box<Checkpoint>>,
     /// Hashes of the pages of a source that went by, by member.
     page_hashes: HashMap<Vec<u8>, Arc<[u128]>>,
@@ -54,10 +55,11 @@ impl Checkpoint {
     /// A checkpoint in an archive that is open.
     pub fn from_archive(archive: Archive, options: Options) -> Self {
         let images = place_of_images(&archive);
-        Self {
+        let mut checkpoint = Self {
             archive,
             images,
             options,
+            is_pre_dump: false,
             previous: None,
             page_hashes: HashMap::new(),
             processes: OnceLock::new(),
@@ -66,7 +68,9 @@ impl Checkpoint {
             descriptors: OnceLock::new(),
             container: OnceLock::new(),
             dump_log: OnceLock::new(),
-        }
+        };
+        checkpoint.is_pre_dump = checkpoint.has_pages_only();
+        checkpoint
     }
 
     /// With the dump before it, for an incremental one whose source does not hold that.
@@ -117,6 +121,23 @@ impl Checkpoint {
         [&b"inventory.img"[..], b"pstree.img"].iter().any(|name| self.image_member(name).is_some())
     }
 
+    /// Whether it is a pre-dump: pages of memory with their maps, for a later dump to build on. Processes,
+    /// files and descriptions are in that dump, and are not missing here.
+    pub fn is_pre_dump(&self) -> bool {
+        self.is_pre_dump
+    }
+
+    /// Of an archive that is cut off one cannot say.
+    fn has_pages_only(&self) -> bool {
+        let mut has_map = false;
+        let only = self.image_members().all(|(name, _)| {
+            let is_map = name.starts_with(b"pagemap-");
+            has_map |= is_map;
+            is_map || name.starts_with(b"pages-") || name == b"inventory.img" || !name.ends_with(b".img")
+        });
+        has_map && only && self.has_images() && self.archive.faults().is_empty()
+    }
+
     /// The member that is this image.
     pub fn image_member(&self, name: &[u8]) -> Option<&Member> {
         self.archive.get(&joined(&self.images, name)).filter(|member| member.kind == EntryKind::File)
@@ -152,7 +173,7 @@ impl Checkpoint {
 
     /// The open files that descriptors and mappings refer to.
     pub fn files(&self) -> &FileTable {
-        self.files.get_or_init(|| FileTable::read(self))
+        self.files.get_or_init(|| FileTable::read(self, self.is_pre_dump))
     }
 
     /// What waits in open files, and what else is told of them outside of their own records.

@@ -1,6 +1,5 @@
 //! A checkpoint in a line, for lists of many.
 
-use ckx_criu::typed::messages::PstreeEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -40,6 +39,9 @@ pub struct Summary {
     /// Processes; absent when the tree cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,
+    /// Whether it is a pre-dump, which has pages of memory and no processes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_pre_dump: bool,
     /// Size of the stored memory.
     pub memory_bytes: u64,
     /// Size of the images, uncompressed.
@@ -48,12 +50,17 @@ pub struct Summary {
     pub faults: Vec<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Summary {
     /// Sums up a checkpoint. Only its descriptions and its process tree are looked at.
     pub fn of(checkpoint: &Checkpoint) -> Self {
         let container = checkpoint.container();
         let mut loader = Loader::new(checkpoint);
-        let tree = loader.records::<PstreeEntry>("pstree.img");
+        let tree = crate::model::process::tree(checkpoint, &mut loader);
         let image = container.image.as_ref().and_then(|image| image.name.clone().or(image.requested.clone()));
         let memory = |size: &crate::model::Size| {
             matches!(size.purpose, Purpose::MemoryPages).then_some(size.size_bytes)
@@ -70,7 +77,8 @@ impl Summary {
             addresses: container.addresses().map(str::to_owned).collect(),
             created: container.created,
             checkpointed: container.checkpointed,
-            processes: tree.ok().map(|records| records.entries.len() as u64),
+            processes: tree.map(|entries| entries.len() as u64),
+            is_pre_dump: checkpoint.is_pre_dump(),
             memory_bytes: sizes(checkpoint).iter().filter_map(memory).sum(),
             checkpoint_size_bytes: images_bytes(checkpoint),
             faults: told.map(|issue| issue.to_string()).collect(),

@@ -216,7 +216,10 @@ fn rows(entries: &[Entry]) -> Table {
             Cell::or_dash(summary.map(|each| each.engine.name())),
             Cell::or_dash(summary.and_then(|each| each.image.as_ref())),
             Cell::or_dash(summary.and_then(|each| each.checkpointed).map(Time::to_seconds)),
-            Cell::or_dash(summary.and_then(|each| each.processes)),
+            match summary {
+                Some(summary) if summary.is_pre_dump => Cell::Faint("pre-dump".to_owned()),
+                _ => Cell::or_dash(summary.and_then(|each| each.processes)),
+            },
             summary.map_or_else(|| Cell::Faint("-".to_owned()), |each| Cell::Bytes(each.memory_bytes)),
             entry.size_bytes.map_or_else(|| Cell::Faint("-".to_owned()), Cell::Bytes),
             Cell::from(&entry.path),

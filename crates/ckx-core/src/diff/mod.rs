@@ -219,11 +219,12 @@ pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Di
         changes: Vec::new(),
         issues: issues(before, after),
     };
-    let cut = [(Side::Before, before), (Side::After, after)].into_iter().filter(|(_, side)| is_cut(side));
-    let cut: Vec<Side> = cut.map(|(side, _)| side).collect();
+    let sides = [(Side::Before, before), (Side::After, after)];
+    let cut: Vec<Side> = sides.iter().filter(|(_, it)| is_cut(it)).map(|(side, _)| *side).collect();
+    let without_processes = sides.iter().any(|(_, checkpoint)| checkpoint.is_pre_dump());
     let mut untold = 0;
     for (kind, mut comparison) in rows.into_iter().zip(found) {
-        if !cut.is_empty() {
+        if !cut.is_empty() || without_processes {
             let len = comparison.changes.len();
             comparison.changes.retain(|change| matches!(change.mark, Mark::Changed | Mark::Same));
             untold += len - comparison.changes.len();
@@ -233,6 +234,11 @@ pub fn compare(before: &Checkpoint, after: &Checkpoint, options: &Options) -> Di
     for side in cut.into_iter().filter(|_| untold > 0) {
         let reason = format!("it is cut off, so {untold} things that only one side has are not told");
         diff.issues.push(SideIssue { side, issue: Issue::new("archive", "cut-off", reason) });
+    }
+    for (side, _) in sides.iter().filter(|(_, checkpoint)| checkpoint.is_pre_dump()) {
+        let reason =
+            "it is a pre-dump, which has pages of memory and no processes: their memory is not compared";
+        diff.issues.push(SideIssue { side: *side, issue: Issue::new("pstree.img", "pre-dump", reason) });
     }
     let mut told = HashSet::new();
     diff.issues.retain(|issue| told.insert((issue.side, issue.issue.to_string())));

@@ -22,6 +22,9 @@ pub struct Overview {
     /// Number of threads of all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u64>,
+    /// Processes whose pages of memory a pre-dump holds, which has nothing else of them; absent in a dump.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pre_dump_of: Option<Vec<u32>>,
     /// Where the images are that this dump builds on: it has only the pages that changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Name>,
@@ -48,6 +51,7 @@ impl Collect for Overview {
         Self {
             processes: has_tree.then_some(processes.list.len() as u64),
             threads: has_tree.then(threads),
+            pre_dump_of: checkpoint.is_pre_dump().then(|| pids_of_maps(checkpoint)),
             parent: parent(checkpoint),
             checkpoint_size_bytes: images_bytes(checkpoint),
             sizes: sizes(checkpoint),
@@ -90,7 +94,7 @@ impl Overview {
             }
             (Some(name), None) => outline.field("container", name),
             (None, Some(id)) => outline.field("container", Cell::Line(vec![faint("id"), id.into()])),
-            (None, None) if container.engine.describes() => {
+            (None, None) if container.engine.describes() && self.pre_dump_of.is_none() => {
                 outline.field("container", Cell::Absent("no document tells it".to_owned()));
             }
             (None, None) => {}
@@ -167,6 +171,12 @@ impl Overview {
                 outline.field("processes", Cell::Line(vec![Cell::Count(processes), more]));
             }
             (Some(processes), _) => outline.field("processes", processes),
+            (None, _) if self.pre_dump_of.is_some() => {
+                let count = self.pre_dump_of.as_ref().map_or(0, Vec::len);
+                let plural = if count == 1 { "process" } else { "processes" };
+                let what = format!("pages of {count} {plural}, which a later dump tells of and builds on");
+                outline.field("pre-dump", Cell::Text(what));
+            }
             (None, _) => {
                 outline.field("processes", Cell::Absent("the process tree cannot be read".to_owned()))
             }
@@ -189,6 +199,15 @@ impl Overview {
         }
         Cell::Line(line)
     }
+}
+
+/// Processes that there are page maps of.
+fn pids_of_maps(checkpoint: &Checkpoint) -> Vec<u32> {
+    let number = |name| crate::interest::number_in(name, b"pagemap-", b".img");
+    let pids = checkpoint.image_members().filter_map(|(name, _)| u32::try_from(number(name)?).ok());
+    let mut pids: Vec<u32> = pids.collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// Where the link to the parent's images leads.

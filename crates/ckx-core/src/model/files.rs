@@ -32,11 +32,14 @@ pub struct FileTable {
 }
 
 impl FileTable {
-    /// Reads all images about files that are there.
-    pub(crate) fn read(images: &dyn ImageSet) -> Self {
+    /// Reads all images about files that are there. A pre-dump need not have one.
+    pub(crate) fn read(images: &dyn ImageSet, is_pre_dump: bool) -> Self {
         let mut loader = Loader::new(images);
         let mut table = Self::load(&mut loader);
         table.issues = loader.into_issues();
+        if is_pre_dump {
+            table.issues.retain(|issue| issue.code != "missing");
+        }
         table
     }
 

@@ -70,10 +70,7 @@ impl Processes {
     /// Reads all processes.
     pub(crate) fn read(checkpoint: &Checkpoint) -> Self {
         let mut loader = Loader::new(checkpoint);
-        let tree = match loader.records::<PstreeEntry>(PSTREE) {
-            Ok(records) => records.entries,
-            Err(_) => Vec::new(),
-        };
+        let tree = tree(checkpoint, &mut loader).unwrap_or_default();
         let mut places = HashMap::with_capacity(tree.len());
         let mut twice = Vec::new();
         let mut list: Vec<Process> = Vec::with_capacity(tree.len());
@@ -190,6 +187,15 @@ impl Process {
     pub(crate) fn lack(&self, kind: &str) -> String {
         if self.is_zombie() { "a zombie has none".to_owned() } else { format!("no {kind}-{}.img", self.pid) }
     }
+}
+
+/// The entries of the process tree. That a pre-dump has none is no fault.
+pub(crate) fn tree(checkpoint: &Checkpoint, loader: &mut Loader<'_>) -> Option<Vec<PstreeEntry>> {
+    let records = match checkpoint.is_pre_dump() {
+        true => loader.records_if_any(PSTREE),
+        false => loader.records(PSTREE),
+    };
+    records.ok().map(|records| records.entries)
 }
 
 /// Threads whose images are told to be missing one by one.

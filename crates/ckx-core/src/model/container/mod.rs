@@ -165,7 +165,7 @@ impl Container {
         let documents = Documents::read(checkpoint, &mut issues);
         let log = checkpoint.dump_log();
         let (engine, engine_evidence) = engine::engine(checkpoint, &documents, log);
-        if engine.describes() {
+        if engine.describes() && !checkpoint.is_pre_dump() {
             for (name, document) in [("spec.dump", &documents.spec), ("config.dump", &documents.config)] {
                 if !document.is_there() && checkpoint.archive().get(name.as_bytes()).is_none() {
                     issues.push(Issue::missing(name));

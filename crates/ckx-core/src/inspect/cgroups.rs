@@ -134,6 +134,9 @@ impl Collect for Cgroups {
         if entry.is_ok() && !lost.is_empty() {
             let reason = "sets that tasks are in and the image has not";
             loader.tell(Issue::listing(CGROUP, "missing-set", reason, lost.into_iter()));
+        } else if matches!(entry, Err(Gap::Missing)) && !lost.is_empty() {
+            // CRIU writes none when it does not manage cgroups; then tasks are in no set either.
+            loader.tell(Issue::missing(CGROUP));
         }
         let controllers = entry.iter().flat_map(|entry| &entry.controllers);
         let hierarchies = controllers

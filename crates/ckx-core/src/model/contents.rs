@@ -53,6 +53,9 @@ pub enum Removed {
 /// Of images without a type of removal: marks a ghost.
 const OLD_GHOST: u32 = 0x8000_0000;
 
+/// What waits in unix sockets.
+pub(crate) const QUEUES: &str = "sk-queues.img";
+
 const REMAP: &str = "remap-fpath.img";
 
 impl Contents {
@@ -145,7 +148,7 @@ fn map<M: Record>(loader: &mut Loader<'_>, image: &str, key: impl Fn(&M) -> u32)
 
 fn queues(loader: &mut Loader<'_>) -> HashMap<u32, Queue> {
     let mut queues: HashMap<u32, Queue> = HashMap::new();
-    if let Ok(records) = loader.records_if_any::<SkPacketEntry>("sk-queues.img") {
+    if let Ok(records) = loader.records_if_any::<SkPacketEntry>(QUEUES) {
         for packet in records.entries {
             let queue = queues.entry(packet.id_for).or_default();
             queue.packets += 1;

@@ -1,9 +1,9 @@
 //! Mounts as they really were when the processes were dumped.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ckx_criu::display::split_dev;
-use ckx_criu::typed::messages::{Fstype, MntEntry};
+use ckx_criu::typed::messages::{Fstype, InventoryEntry, MntEntry};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -150,7 +150,23 @@ pub fn mounts(checkpoint: &Checkpoint) -> (Vec<MountNamespace>, Vec<Issue>) {
         }
     }
     namespaces.sort_by_key(|namespace| namespace.id);
+    for name in unlisted(checkpoint, &mut loader) {
+        loader.tell(Issue::missing(&name));
+    }
     (namespaces, loader.into_issues())
+}
+
+/// Images that ought to be there: those of mount namespaces that are not CRIU's own. Before namespaces had
+/// numbers one could not tell which these are.
+fn unlisted(checkpoint: &Checkpoint, loader: &mut Loader<'_>) -> Vec<String> {
+    let Ok(inventory) = loader.records_if_any::<InventoryEntry>("inventory.img") else { return Vec::new() };
+    let inventory = inventory.entries.into_iter().next().filter(|each| each.ns_per_id == Some(true));
+    let own = inventory.and_then(|inventory| inventory.root_ids?.mnt_ns_id);
+    let living = checkpoint.processes().list.iter().filter(|process| !process.is_zombie());
+    let others = living.filter_map(|process| process.ids.as_ref()?.mnt_ns_id.filter(|id| *id != 0));
+    let others: BTreeSet<u32> = others.filter(|id| own.is_some_and(|own| own != *id)).collect();
+    let names = others.into_iter().map(|id| format!("mountpoints-{id}.img"));
+    names.filter(|name| checkpoint.image_member(name.as_bytes()).is_none()).collect()
 }
 
 /// Entries in the order of the tree. Parents may be missing, or be each other's.

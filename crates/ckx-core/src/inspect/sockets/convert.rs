@@ -13,7 +13,7 @@ use super::words::{ETHERNET, FAMILIES, LISTEN, MEMBERSHIPS, NETLINK, PROTOCOLS, 
 use crate::inspect::flags::{Bits, name_of, names};
 use crate::{Checkpoint, Name};
 
-const TCP: u32 = 6;
+pub(super) const TCP: u32 = 6;
 const RAW: u32 = 3;
 
 const NEGOTIATED: Bits = &[(1, "timestamps"), (2, "sack"), (4, "wscale"), (8, "ecn")];

@@ -1,6 +1,7 @@
 //! `sockets`: all sockets, as `ss` would have listed them.
 
 mod convert;
+mod dangling;
 mod socket;
 mod text;
 mod words;
@@ -77,6 +78,7 @@ impl Collect for Sockets {
         issues.extend(checkpoint.descriptors().issues.iter().cloned());
         issues.extend(checkpoint.files().issues().iter().cloned());
         issues.extend(checkpoint.contents().issues.iter().cloned());
+        issues.extend(dangling::issues(checkpoint, &holders));
         Self { sockets, issues }
     }
 
@@ -89,11 +91,13 @@ impl Collect for Sockets {
     }
 }
 
+/// Types of files that are sockets.
+const TYPES: [FdTypes; 4] = [FdTypes::Inetsk, FdTypes::Unixsk, FdTypes::Packetsk, FdTypes::Netlinksk];
+
 /// Entries of sockets with their types.
 fn all(checkpoint: &Checkpoint) -> impl Iterator<Item = (FdTypes, &FileEntry)> {
-    let types = [FdTypes::Inetsk, FdTypes::Unixsk, FdTypes::Packetsk, FdTypes::Netlinksk];
-    checkpoint.files().all().filter_map(move |file| {
-        let kind = FdTypes::try_from(file.r#type).ok().filter(|kind| types.contains(kind))?;
+    checkpoint.files().all().filter_map(|file| {
+        let kind = FdTypes::try_from(file.r#type).ok().filter(|kind| TYPES.contains(kind))?;
         Some((kind, file))
     })
 }
@@ -135,6 +139,11 @@ impl Holders {
             }
         }
         Self(holders)
+    }
+
+    /// All files that descriptors refer to, by type and id; those of unknown types are left out.
+    fn files(&self) -> impl Iterator<Item = (FdTypes, u32)> {
+        self.0.keys().filter_map(|(kind, id)| Some((FdTypes::try_from(*kind).ok()?, *id)))
     }
 
     /// The descriptors that refer to a file.

@@ -28,6 +28,9 @@ pub(super) const STATES: Names = &[
 pub(super) const ESTABLISHED: u32 = 1;
 pub(super) const LISTEN: u32 = 10;
 
+/// States of connections whose sequence numbers and queues are dumped.
+pub(super) const CONNECTED: &[u32] = &[ESTABLISHED, 4, 5, 8, 9, 11];
+
 pub(super) const PROTOCOLS: Names = &[
     (0, "ip"),
     (1, "icmp"),

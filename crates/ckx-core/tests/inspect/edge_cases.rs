@@ -1,7 +1,17 @@
 //! Odd directories of images and odd JSON documents, a test for each case.
 //!
-//! Zombies, orphans and cycles of processes are in `processes.rs`, images that are missing in real
-//! directories in `all_images.rs`, archives that are cut in `forms.rs`.
+//! | case | where |
+//! |---|---|
+//! | directory: no tree | `directory_1_no_tree`, `directory_1_a_pre_dump_has_none` |
+//! | no inventory; stale images; images that others refer to; an empty one | `directory_2`, `_3`, `_5`, `_6` |
+//! | zombies, orphans and cycles of processes | `processes.rs` |
+//! | images per type of files; limits of 2^64-1; odd names; twice and unknown; modes | `directory_7`, `_9`, `_12`, `_13`, `_14` |
+//! | users of a namespace | `directory_8_credentials_hold_the_ids_inside` |
+//! | size or build id of a file that is not as it was | a matter of restoring: told as it is, in `kernel_truth.rs` |
+//! | a checker of images | `all_images.rs`: what is missing is told for each directory of the corpus |
+//! | tars 1 to 18, 21, 22 | `edge_cases.rs` of `ckx-archive`; bombs (16) in `tests/hostile.rs` at the top |
+//! | tars 19 and 20 | `archive_19_and_20_…`; cut ones (13) in `forms.rs` |
+//! | documents 1 to 9 | `json_1_…` to `json_9_…` |
 
 use ckx_core::inspect::{SECTIONS, collect};
 use ckx_core::model::container::Engine;
@@ -64,6 +74,21 @@ fn directory_1_no_tree() {
 }
 
 #[test]
+fn directory_1_a_pre_dump_has_none() {
+    let made = ckx_testkit::SynthCheckpoint::new().pre_dump().process(5, 0, |process| process.usual_memory());
+    let checkpoint = crate::synthetic::open(made.clone());
+    assert!(checkpoint.is_pre_dump());
+    let (json, issues) = report(&checkpoint);
+    assert_eq!(issues, [] as [&str; 0], "nothing is missing that a pre-dump has");
+    assert_eq!(json["overview"]["pre_dump_of"], serde_json::json!([5]));
+    assert_eq!(ckx_core::Summary::of(&checkpoint).faults, [] as [&str; 0]);
+    // With an image of a process it is a dump that broke off.
+    let broken = crate::synthetic::open(made.file("core-5.img", ""));
+    assert!(!broken.is_pre_dump());
+    assert!(report(&broken).1.contains(&"pstree.img: missing".to_owned()));
+}
+
+#[test]
 fn directory_2_no_inventory() {
     let checkpoint = opened(|files| without(files, "inventory.img"));
     assert!(checkpoint.has_images());
@@ -113,6 +138,62 @@ fn directory_6_an_empty_image() {
     let (json, issues) = report(&checkpoint);
     assert!(issues.iter().any(|issue| issue.starts_with("files.img: ")), "{issues:?}");
     assert!(!json["processes"]["processes"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn directory_5_images_that_only_some_dumps_have() {
+    // The fifth is that of mounts.
+    let namespaces = [1, 2, 3, 4, 99, 7, 8, 5];
+    let ids = ckx_testkit::ImageBuilder::of("IDS").record(ckx_testkit::parts::kobj_ids(2, 2, namespaces));
+    let fields = ids.build();
+    let stream = "checkpoint/tcp-stream-1a2c.img";
+    let checkpoint = opened(|files| {
+        files.retain(|(name, _)| name != stream);
+        files.iter_mut().find(|(name, _)| name.ends_with("/ids-1.img")).expect("its ids").1 = fields;
+    });
+    let (json, issues) = report(&checkpoint);
+    let told = |name: &str| issues.contains(&format!("{name}: missing"));
+    assert!(told("tcp-stream-1a2c.img"), "{issues:?}");
+    assert!(told("mountpoints-99.img"), "{issues:?}");
+    assert!(!json["sockets"]["sockets"].as_array().expect("a list").is_empty());
+    assert!(!report(&opened(|_| {})).1.iter().any(|issue| issue.ends_with(": missing")));
+}
+
+#[test]
+fn directory_8_credentials_hold_the_ids_inside() {
+    let range = |first: u64, lower: u64, count: u64| ckx_testkit::Msg::new().seq(1, [first, lower, count]);
+    let map = || [range(0, 100_000, 65_536)];
+    let user = ckx_testkit::Msg::new().msgs(1, map()).msgs(2, map());
+    let number = opened(|_| {}).processes().get(7).and_then(|process| process.ids.as_ref()?.user_ns_id);
+    let name = format!("checkpoint/userns-{}.img", number.expect("a user namespace"));
+    let image = ckx_testkit::ImageBuilder::of("USERNS").record(user).build();
+    let (json, _) = report(&opened(|files| files.push((name, image))));
+    let processes = json["credentials"]["processes"].as_array().expect("a list");
+    let worker = processes.iter().find(|process| process["pid"] == 7).expect("the worker");
+    // 33 inside, which is 100033 on the host: that is told with the namespace and nowhere else.
+    assert_eq!(worker["credentials"]["uid"], 33, "{worker:#}");
+    assert!(!json["credentials"].to_string().contains("100033"));
+    let namespaces = json["namespaces"]["namespaces"].as_array().expect("a list");
+    let user = namespaces.iter().find(|namespace| namespace["kind"] == "user").expect("one");
+    assert_eq!(user["uid_map"], serde_json::json!([{ "first": 0, "lower_first": 100_000, "count": 65_536 }]));
+}
+
+#[test]
+fn directory_13_sockets_of_nothing() {
+    let checkpoint = opened(|files| {
+        let table = files.iter_mut().find(|(name, _)| name.contains("/fdinfo-")).expect("a table");
+        let record = ckx_testkit::files::fdinfo(4242, 0, ckx_testkit::FdType::Unixsk, 3);
+        table.1 = ckx_testkit::ImageBuilder::of("FDINFO").record(record).build();
+        let queues = files.iter_mut().find(|(name, _)| name.ends_with("/sk-queues.img")).expect("queues");
+        let packet = ckx_testkit::Msg::new().seq(1, [4343, 1]);
+        queues.1 = ckx_testkit::ImageBuilder::of("SK_QUEUES").record(packet).payload(b"x").build();
+    });
+    let sockets = ckx_core::inspect::section("sockets").expect("a section");
+    let report = collect(&checkpoint, &[sockets]).remove(0);
+    let told: Vec<String> = report.issues().iter().map(ToString::to_string).collect();
+    for (image, id) in [("files.img", "4242"), ("sk-queues.img", "4343")] {
+        assert!(told.iter().any(|line| line.starts_with(image) && line.ends_with(id)), "{image}: {told:?}");
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
-//! `mounts`, `ipc`, `locks`, `network`, `inventory`, `statistics`: images compared as they decode.
+//! `ipc`, `inventory`, `statistics`, settings of networks: images compared as they decode.
 //!
-//! What an image of these kinds says is in its fields as CRIU has them, so they are compared by those.
+//! Sections of these have less than the images: no bytes of segments and messages, few settings. So their
+//! fields are compared as CRIU has them, content included.
 
 use std::collections::BTreeMap;
 
 use ckx_criu::Image;
 use ckx_criu::json::{ImageJson, JsonOptions, Payload, Style, to_writer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::diff::rules::{Key, ListRule, Rules, Treatment};
 use crate::diff::structure::Walk;
@@ -15,23 +16,6 @@ use crate::{Checkpoint, ImageSet, Issue, Name};
 
 /// Images larger than this are not decoded as a whole.
 pub(super) const MAX_IMAGE: usize = 16 << 20;
-
-const MOUNTS: Rules = Rules {
-    lists: &[ListRule { at: "mountpoints", key: Key::Fields(&["mountpoint"]), shown: "mount" }],
-    fields: &[
-        // Numbers of the host's kernel.
-        ("mnt_id", Treatment::Skip),
-        ("parent_mnt_id", Treatment::Skip),
-        ("root_dev", Treatment::Skip),
-        ("shared_id", Treatment::Skip),
-        ("master_id", Treatment::Skip),
-    ],
-};
-
-/// Compares mounts by their place.
-pub(super) fn mounts(pair: &Pair<'_>) -> Comparison {
-    compare(pair, MOUNTS, &["mountpoints"])
-}
 
 const IPC: Rules = Rules {
     lists: &[
@@ -47,23 +31,14 @@ pub(super) fn ipc(pair: &Pair<'_>) -> Comparison {
     compare(pair, IPC, &["ipcns-var", "ipcns-shm", "ipcns-msg", "ipcns-sem"])
 }
 
-const LOCKS: Rules = Rules { lists: &[], fields: &[("fd", Treatment::Skip)] };
-
-/// Compares locks of files.
-pub(super) fn locks(pair: &Pair<'_>) -> Comparison {
-    compare(pair, LOCKS, &["filelocks"])
-}
-
 const NETWORK: Rules = Rules {
     lists: &[ListRule { at: "netdev", key: Key::Fields(&["name"]), shown: "device" }],
     fields: &[("nsid", Treatment::Skip), ("ext_key", Treatment::Skip), ("ns_id", Treatment::Skip)],
 };
 
-/// Compares network namespaces: devices, addresses, routes, firewall.
+/// Compares devices of network namespaces, and settings of both.
 pub(super) fn network(pair: &Pair<'_>) -> Comparison {
-    let images =
-        ["netns", "netdev", "ifaddr", "route", "route6", "rule", "iptables", "ip6tables", "nftables"];
-    compare(pair, NETWORK, &images)
+    compare(pair, NETWORK, &["netns", "netdev"])
 }
 
 const INVENTORY: Rules = Rules {
@@ -163,9 +138,6 @@ fn records(name: &str, bytes: &[u8]) -> Result<Value, Issue> {
     if bytes.len() > MAX_IMAGE {
         return Err(Issue::new(name, "not-compared", "the image is very large"));
     }
-    if FOREIGN.iter().any(|kind| name.starts_with(kind)) {
-        return Ok(foreign(bytes));
-    }
     let mut list = entries(name, bytes)?;
     // Most kinds have one record.
     Ok(match list.len() {
@@ -191,23 +163,7 @@ pub(super) fn entries(name: &str, bytes: &[u8]) -> Result<Vec<Value>, Issue> {
     }
 }
 
-/// Images that are what a program of the host printed.
-const FOREIGN: &[&str] = &["ifaddr", "route", "rule", "iptables", "ip6tables", "nftables"];
-
-/// Text as its lines, other content by its hash.
-fn foreign(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text.lines().collect(),
-        _ => json!({
-            "size_bytes": bytes.len(),
-            "content_xxh3": format!("{:032x}", twox_hash::XxHash3_128::oneshot(bytes)),
-        }),
-    }
-}
-
 /// Kinds of which an image has a record for each thing.
 fn is_list(name: &str) -> bool {
-    ["mountpoints", "ipcns-shm", "ipcns-msg", "ipcns-sem", "netdev", "filelocks"]
-        .iter()
-        .any(|kind| name.starts_with(kind))
+    ["ipcns-shm", "ipcns-msg", "ipcns-sem", "netdev"].iter().any(|kind| name.starts_with(kind))
 }

@@ -10,6 +10,7 @@ mod container;
 mod decoded;
 mod descriptors;
 mod groups;
+mod kernel;
 mod logs;
 mod mappings;
 mod maps;
@@ -131,10 +132,10 @@ pub const DIFFS: &[Kind] = &[
     Kind::new("cgroups", "Cgroups: who is where, limits", groups::cgroups),
     Kind::new("descriptors", "Open files: position, flags, state", descriptors::compare),
     Kind::new("sockets", "Sockets: state, queues, counters", sockets::compare),
-    Kind::new("locks", "Locks of files", decoded::locks),
-    Kind::new("mounts", "Mounts, by their place", decoded::mounts),
+    Kind::new("locks", "Locks of files", kernel::locks),
+    Kind::new("mounts", "Mounts, by their place", kernel::mounts),
     Kind::new("ipc", "System V shared memory, messages, semaphores", decoded::ipc),
-    Kind::new("network", "Network namespaces: devices, addresses, routes, firewall", decoded::network),
+    Kind::new("network", "Network namespaces: devices, addresses, routes, firewall", kernel::network),
     Kind::new("mappings", "Mappings: added, gone, grown, rights, files", maps::compare),
     Kind::new("memory", "Content of memory, page by page", memory::compare),
     Kind::new("rootfs", "Changes of the root file system, by file", trees::rootfs),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod kinds;
 mod pairs;
 mod raw;
 mod synthetic;

@@ -8,12 +8,12 @@ use ckx_testkit::{Arch, Fd, Process, SynthCheckpoint, presets};
 use super::{compare, lines, open};
 
 /// A program with two threads and a child.
-fn base() -> SynthCheckpoint {
+pub fn base() -> SynthCheckpoint {
     made(|process| process, |child| child)
 }
 
 /// The same, changed.
-fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> Process) -> SynthCheckpoint {
+pub fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> Process) -> SynthCheckpoint {
     let usual = |process: Process| process.usual_memory().exe("/usr/bin/web").fd(0, Fd::reg("/dev/null", 2));
     SynthCheckpoint::new()
         .process(1, 0, |process| {
@@ -23,12 +23,12 @@ fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> 
         .process(7, 1, |process| child(usual(process).comm("worker").group(1, 1)))
 }
 
-fn checkpoint(synthetic: SynthCheckpoint) -> Checkpoint {
+pub fn checkpoint(synthetic: SynthCheckpoint) -> Checkpoint {
     with_files(synthetic, &[])
 }
 
 /// The same, with files beside the images.
-fn with_files(synthetic: SynthCheckpoint, more: &[(&str, Vec<u8>)]) -> Checkpoint {
+pub fn with_files(synthetic: SynthCheckpoint, more: &[(&str, Vec<u8>)]) -> Checkpoint {
     let made = synthetic.build();
     let names: Vec<String> = made.files.iter().map(|(name, _)| format!("checkpoint/{name}")).collect();
     let files = made.files.iter().zip(&names).map(|((_, bytes), name)| (&name[..], Member::File(bytes)));
@@ -408,7 +408,7 @@ fn what_the_engine_says_is_compared_by_path() {
 }
 
 /// A shipped image, with one text in it replaced by another of the same length.
-fn image(name: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
+pub fn image(name: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     let path = format!("{}/../../fixtures/images/ns-link-ghost/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut bytes = std::fs::read(&path).expect("the fixture is there");
     assert_eq!(old.len(), new.len());

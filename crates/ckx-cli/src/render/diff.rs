@@ -80,6 +80,12 @@ fn summary(diff: &Diff) -> Outline {
         });
     }
     outline.table(table);
+    let is_hashed = |memory: &MemoryChange| memory.changed_pages > 0 && memory.changed_bytes.is_none();
+    if diff.changes.iter().filter_map(|change| change.memory.as_deref()).any(is_hashed) {
+        outline.line(Cell::Faint(
+            "pages of a large compressed source are compared by hash: unpack it to see bytes".to_owned(),
+        ));
+    }
     let apart: Vec<&KindSummary> = diff.kinds.iter().filter(|kind| kind.of_dump > 0).collect();
     if !apart.is_empty() {
         let names: Vec<&str> = apart.iter().map(|kind| kind.kind).collect();

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{BufReader, Cursor, Read};
 
 use ckx_archive::tarball::{EntryKind, Step, TarMember, stream};
-use ckx_archive::{Compression, Member};
+use ckx_archive::archive::Absent;
+use ckx_archive::{Archive, Compression, Error, MAGIC_BYTES, Member};
 use ckx_criu::typed::messages::MntEntry;
 use serde_json::{Map, Value};
 use twox_hash::XxHash3_128;
@@ -92,6 +93,17 @@ fn trees(pair: &Pair<'_>, all: Vec<Tree>) -> Comparison {
             None => Files::default(),
         };
         let (before, after) = (read(Side::Before, &names[0]), read(Side::After, &names[1]));
+        for (side, files, name) in [(Side::Before, &before, &names[0]), (Side::After, &after, &names[1])] {
+            let image = name.as_ref().map_or_else(String::new, |name| Name::from(name).to_string());
+            let count = files.unknown();
+            if count > 0 && !files.is_lost {
+                let reason = format!(
+                    "contents of {count} files were not compared, only sizes and times: {}",
+                    Absent::NotKept.reason()
+                );
+                found.issues.push((side, Issue::new(&image, "not-compared", reason)));
+            }
+        }
         if !before.is_lost && !after.is_lost {
             compare(&called, &before, &after, pair.options.keep_same, &mut found);
         }
@@ -120,19 +132,30 @@ struct File {
 impl Files {
     /// Reads a tar, if there is one. Contents are hashed as they go by.
     fn read(checkpoint: &Checkpoint, name: &[u8]) -> Result<Self, Issue> {
-        let mut files = Self::default();
-        let Some(member) = checkpoint.archive().get(name) else { return Ok(files) };
+        let Some(member) = checkpoint.archive().get(name) else { return Ok(Self::default()) };
         let image = Name::from(name).to_string();
-        if let Some(listed) = member.listed() {
-            for inner in listed {
-                files.by_path.insert(inner.name.to_vec(), File::listed(inner));
-            }
-            return Ok(files);
-        }
         let fail = |reason: String| Issue::new(&image, "unreadable", reason);
+        if let Some(listed) = member.listed() {
+            return match Self::passing(checkpoint.archive(), member) {
+                Ok(read) => read.map_err(fail),
+                // What came once is known by its list.
+                Err(_) => Ok(Self::listed(listed)),
+            };
+        }
         let (data, cut) =
             checkpoint.archive().read_partial(member).map_err(|error| Issue::unreadable(&image, &error))?;
-        let plain = Compression::of(&data).decode(data.as_ref()).map_err(|error| fail(error.to_string()))?;
+        let files = Self::parse(data.as_ref()).map_err(fail)?;
+        cut.map_or(Ok(files), |reason| Err(fail(reason)))
+    }
+
+    /// Reads the files of a tar in any compression. A fault is told in words.
+    fn parse(mut tar: impl Read) -> Result<Self, String> {
+        let mut head = Vec::with_capacity(MAGIC_BYTES);
+        tar.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut head).map_err(|error| error.to_string())?;
+        let compression = Compression::of(&head);
+        let all = BufReader::new(Cursor::new(head).chain(tar));
+        let plain = compression.decode(all).map_err(|error| error.to_string())?;
+        let mut files = Self::default();
         let end = stream(plain, |head, content| {
             if files.by_path.len() >= MAX_FILES {
                 return Ok::<_, Infallible>(Step::Stop);
@@ -142,13 +165,41 @@ impl Files {
             Ok(Step::Next)
         });
         if files.by_path.len() >= MAX_FILES {
-            return Err(fail(format!("it has {MAX_FILES} files or more, which are not compared")));
+            return Err(format!("it has {MAX_FILES} files or more, which are not compared"));
         }
-        match (end, cut) {
-            (Ok(Err(fault)), _) => Err(fail(fault.to_string())),
-            (_, Some(reason)) => Err(fail(reason)),
+        match end {
+            Ok(Err(fault)) => Err(fault.to_string()),
             _ => Ok(files),
         }
+    }
+
+    /// Reads a tar in a source that is decoded once, in another pass over that: one thread decodes, another
+    /// reads the tar. The outer error says that there is no other pass.
+    fn passing(archive: &Archive, member: &Member) -> Result<Result<Self, String>, ()> {
+        let (mut output, mut input) = std::io::pipe().map_err(drop)?;
+        std::thread::scope(|scope| {
+            let decoder = scope.spawn(move || archive.write_to(member, &mut input));
+            let files = Self::parse(&mut output);
+            // A reader that ends too soon would be an error of the writer.
+            let _ = std::io::copy(&mut output, &mut std::io::sink());
+            match decoder.join() {
+                Ok(Ok(_)) => Ok(files),
+                Ok(Err(Error::ReadOnce { .. })) | Err(_) => Err(()),
+                Ok(Err(error)) => Ok(Err(error.to_string())),
+            }
+        })
+    }
+
+    /// Files whose contents went by, and are not known.
+    fn listed(list: &[Member]) -> Self {
+        let by_path = list.iter().map(|inner| (inner.name.to_vec(), File::listed(inner))).collect();
+        Self { by_path, ..Self::default() }
+    }
+
+    /// How many files have a content that is not known.
+    fn unknown(&self) -> usize {
+        let is_file = |file: &&File| file.fields.get("type") == Some(&Value::from("file"));
+        self.by_path.values().filter(|file| file.content.is_none()).filter(is_file).count()
     }
 }
 

@@ -310,3 +310,43 @@ fn one_change_of_each_kind() {
         assert!(all.iter().any(|case| case.kind == row.name), "no pair for {}", row.name);
     }
 }
+
+/// A tar in a compressed source that is too large to be kept: its files are read in another pass. A pipe has
+/// none, and that is told.
+#[test]
+fn files_of_large_inner_tars_are_compared_by_content() {
+    let packed = |text: &[u8]| {
+        let mut content = vec![7u8; 6 << 20];
+        content[5 << 20..][..text.len()].copy_from_slice(text);
+        let files = tar(&[("big", Member::File(&content)), ("small", Member::File(b"same"))]);
+        let made = base().build();
+        let images = made.files.iter().map(|(name, bytes)| (format!("checkpoint/{name}"), bytes));
+        let images: Vec<_> = images.collect();
+        let mut all: Vec<_> =
+            images.iter().map(|(name, bytes)| (name.as_str(), Member::File(bytes.as_slice()))).collect();
+        all.push(("rootfs-diff.tar", Member::File(&files)));
+        tar(&all)
+    };
+    let zstd = |tar: Vec<u8>| super::open("zstd", zstd::encode_all(&tar[..], 1).expect("zstd"));
+    let plain = super::open("plain", packed(b"one"));
+    let found = super::compare(&plain, &zstd(packed(b"one")));
+    assert_eq!((lines(&found), found.issues), (vec![], vec![]));
+    for (a, b) in [(&plain, &zstd(packed(b"two"))), (&zstd(packed(b"two")), &plain)] {
+        let found = super::compare(a, b);
+        assert_eq!(lines(&found), ["rootfs ~ rootfs[/big]"]);
+        assert_eq!(found.issues, []);
+        assert!(found.changes[0].after.as_ref().is_some_and(|after| after.get("content_xxh3").is_some()));
+    }
+    let piped = ckx_archive::Archive::from_stream(
+        std::path::Path::new("-"),
+        &packed(b"two")[..],
+        &mut ckx_core::Wanted::default(),
+        ckx_archive::Options::default(),
+    );
+    let piped = Checkpoint::from_archive(piped.expect("a tar"), ckx_core::Options::default());
+    let only = Options { only: vec!["rootfs".to_owned()], ..Options::default() };
+    let found = ckx_core::diff::compare(&plain, &piped, &only);
+    assert_eq!(lines(&found), [] as [&str; 0]);
+    let told: Vec<String> = found.issues.iter().map(|issue| issue.issue.to_string()).collect();
+    assert!(told[0].starts_with("rootfs-diff.tar: contents of 2 files were not compared"), "{told:?}");
+}

@@ -126,7 +126,7 @@ impl fmt::Display for MemoryChange {
             let bytes = match self.changed_bytes {
                 Some(1) => " (1 byte)".to_owned(),
                 Some(bytes) => format!(" ({bytes} bytes)"),
-                None => String::new(),
+                None => " (bytes not counted)".to_owned(),
             };
             parts.push(format!("{} changed{bytes}", pages(self.changed_pages)));
         }

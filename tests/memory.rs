@@ -114,7 +114,9 @@ fn large_checkpoints_are_compared_below_128_mib() {
 #[test]
 fn pipes_are_compared_page_by_page() {
     let place = tempfile::tempdir().expect("a folder");
-    for (size, expected) in [(1 << 20, "1 page changed (3 bytes)"), (80 << 20, "1 page changed (bytes not counted)")] {
+    for (size, expected) in
+        [(1 << 20, "1 page changed (3 bytes)"), (80 << 20, "1 page changed (bytes not counted)")]
+    {
         for (name, text) in [("a.tar", b"one"), ("b.tar", b"two")] {
             const START: u64 = 0x10_0000_0000;
             let mut memory = vec![7; size];

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::{BufReader, Cursor, Read};
 
-use ckx_archive::tarball::{EntryKind, Step, TarMember, stream};
 use ckx_archive::archive::Absent;
+use ckx_archive::tarball::{EntryKind, Step, TarMember, stream};
 use ckx_archive::{Archive, Compression, Error, MAGIC_BYTES, Member};
 use ckx_criu::typed::messages::MntEntry;
 use serde_json::{Map, Value};

@@ -217,7 +217,10 @@ fn of_resources() -> Vec<Case> {
         ),
         case(
             "descriptors",
-            (parent(|process| process.fd(9, Fd::eventfd(3))), parent(|process| process.fd(9, Fd::eventfd(4)))),
+            (
+                parent(|process| process.fd(9, Fd::eventfd(3))),
+                parent(|process| process.fd(9, Fd::eventfd(4))),
+            ),
             &["descriptors ~ proc[1].fd[9].efd.counter"],
         ),
         case(
@@ -229,11 +232,7 @@ fn of_resources() -> Vec<Case> {
             &["sockets ~ socket[unix 1/9].content_xxh3"],
         ),
         case("locks", (lock(0), lock(1)), &["locks ~ lock[1 /data/x 100].type"]),
-        case(
-            "mounts",
-            of("mountpoints-14.img", b"zdtm_run", b"zdtm_ran"),
-            &["mounts ~ mount[/run].source"],
-        ),
+        case("mounts", of("mountpoints-14.img", b"zdtm_run", b"zdtm_ran"), &["mounts ~ mount[/run].source"]),
         case("ipc", (semaphore(1), semaphore(2)), &["ipc ~ sem[77 3].extra"]),
         case("network", of("nftables-10.img", b"accept", b"reject"), &["network ~ nftables"]),
         case(
@@ -292,7 +291,8 @@ fn one_change_of_each_kind() {
     let all: Vec<Case> = [of_processes(), of_resources(), of_the_archive()].into_iter().flatten().collect();
     for Case { kind, before, after, expected } in &all {
         // What is of the dump counts only where it is asked for.
-        let only = if matches!(*kind, "inventory" | "statistics") { vec![(*kind).to_owned()] } else { vec![] };
+        let only =
+            if matches!(*kind, "inventory" | "statistics") { vec![(*kind).to_owned()] } else { vec![] };
         let options = Options { only, ..Options::default() };
         let compare = |a, b| ckx_core::diff::compare(a, b, &options);
         let found = compare(before, after);

@@ -13,7 +13,10 @@ pub fn base() -> SynthCheckpoint {
 }
 
 /// The same, changed.
-pub fn made(parent: impl FnOnce(Process) -> Process, child: impl FnOnce(Process) -> Process) -> SynthCheckpoint {
+pub fn made(
+    parent: impl FnOnce(Process) -> Process,
+    child: impl FnOnce(Process) -> Process,
+) -> SynthCheckpoint {
     let usual = |process: Process| process.usual_memory().exe("/usr/bin/web").fd(0, Fd::reg("/dev/null", 2));
     SynthCheckpoint::new()
         .process(1, 0, |process| {

@@ -159,7 +159,7 @@ fn many_members() {
         out.write_all(&file(format!("checkpoint/core-{}.img", index + 1000).as_bytes(), b"")).expect("room");
     }
     out.into_inner().expect("room");
-    for arguments in ["inspect --no-pager", "inspect -s images --json", "list"] {
+    for arguments in ["inspect --no-pager", "inspect -s images --json", "list", "ls", "ls --json"] {
         let output = ckx(place.path(), &format!("{arguments} a.tar"));
         assert!(!output.stdout.is_empty(), "{arguments}");
     }

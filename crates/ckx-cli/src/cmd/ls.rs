@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ckx_archive::tarball::{EntryKind, TarMember, normal_name};
 use ckx_archive::{Archive, Interest, Interests, Kept, Member, Options};
-use ckx_core::outline::{Cell, Table};
+use ckx_core::outline::Cell;
 use ckx_core::{Issue, Name};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -48,7 +48,24 @@ pub struct Listing<'a> {
     /// `ckx.ls/1`.
     schema: &'static str,
     /// Members, in the order of the source.
-    members: &'a [Line],
+    #[schemars(with = "Vec<Line>")]
+    members: Lines<'a>,
+}
+
+/// Members as lines. An archive has any number of them, so each is made when it is written.
+#[derive(Debug)]
+struct Lines<'a>(&'a [&'a Member]);
+
+impl Lines<'_> {
+    fn iter(&self) -> impl Iterator<Item = Line> {
+        self.0.iter().map(|member| Line::from(*member))
+    }
+}
+
+impl Serialize for Lines<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 /// A line of the listing.
@@ -83,48 +100,54 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let archive = watched("reading", |progress| {
         Archive::open(&args.source, &mut Listed(&path), Options { progress, ..Options::default() })
     })?;
-    let (lines, faults) = match place(&archive, &path) {
-        Place::Members(members) => (members.into_iter().map(Line::from).collect::<Vec<_>>(), Vec::new()),
+    let mut inside = Vec::new();
+    match place(&archive, &path) {
+        Place::Members(members) => write(args, &Lines(&members), ui)?,
         Place::Inner(member, rest) => {
             let inner = archive.inner(member, None)?;
-            let below: Vec<Line> = crate::members::below(&inner, rest).into_iter().map(Line::from).collect();
+            let below = crate::members::below(&inner, rest);
             if below.is_empty() && !rest.is_empty() {
                 return Err(CliError::new(format!("no `{}` in {}", Name::from(rest), Name::from(&member.name))));
             }
-            (below, inner.faults().to_vec())
+            write(args, &Lines(&below), ui)?;
+            inside = inner.faults().to_vec();
         }
         Place::Missing => return Err(crate::members::missing(&archive, &path)),
-    };
-    write(args, &lines, ui)?;
-    let faults: Vec<Issue> = archive.faults().iter().chain(&faults).map(Issue::from).collect();
+    }
+    let faults: Vec<Issue> = archive.faults().iter().chain(&inside).map(Issue::from).collect();
     for fault in &faults {
         ui.warn(&fault.to_string(), fault.hint);
     }
     Ok(if faults.is_empty() { Outcome::Done } else { Outcome::Partial })
 }
 
-fn write(args: &Args, lines: &[Line], ui: &mut Ui) -> Result<(), CliError> {
+fn write(args: &Args, lines: &Lines<'_>, ui: &mut Ui) -> Result<(), CliError> {
     let failed = |error| CliError::writing("standard output", &error);
     match args.format.get() {
-        Format::Text => {
-            ui.page(true);
-            let mut look = ui.look();
-            look.bytes = args.bytes;
-            let mut table = Table::new(&["MODE", "OWNER", "SIZE", "MODIFIED", "NAME"]);
-            table.rows = lines.iter().map(Line::cells).collect();
-            let mut text = String::new();
-            for spans in table::lines(&table, look, 0).into_iter().skip(1) {
-                look.paint(&spans, &mut text);
-                text.push('\n');
-            }
-            ui.write(&text)
-        }
+        Format::Text => text(args, lines, ui),
         Format::Jsonl => {
-            lines.iter().try_for_each(|line| write_value(Format::Jsonl, line, &mut ui.out)).map_err(failed)
+            lines.iter().try_for_each(|line| write_value(Format::Jsonl, &line, &mut ui.out)).map_err(failed)
         }
-        format => write_value(format, &Listing { schema: SCHEMA, members: lines }, &mut ui.out).map_err(failed),
+        format => {
+            let listing = Listing { schema: SCHEMA, members: Lines(lines.0) };
+            write_value(format, &listing, &mut ui.out).map_err(failed)
+        }
     }?;
     ui.out.flush().map_err(failed)
+}
+
+fn text(args: &Args, lines: &Lines<'_>, ui: &mut Ui) -> Result<(), CliError> {
+    ui.page(true);
+    let mut look = ui.look();
+    look.bytes = args.bytes;
+    let names = ["MODE", "OWNER", "SIZE", "MODIFIED", "NAME"];
+    let layout = table::Layout::of(&names, lines.iter().map(|line| line.cells()), look, 0);
+    lines.iter().try_for_each(|line| {
+        let mut text = String::new();
+        look.paint(&layout.row(&line.cells(), look), &mut text);
+        text.push('\n');
+        ui.write(&text)
+    })
 }
 
 impl From<&Member> for Line {

@@ -12,29 +12,46 @@ const MIN_LAST: usize = 16;
 
 /// The lines of a table, the heading first. `indent` is what will stand before each line.
 pub fn lines(table: &Table, look: Look, indent: usize) -> Vec<Vec<Span>> {
-    let numeric: Vec<bool> = (0..table.columns.len()).map(|at| is_numeric(table, at)).collect();
-    let cells: Vec<Vec<Vec<Span>>> =
-        table.rows.iter().map(|row| row.iter().map(|cell| look.spans(cell)).collect()).collect();
-    let mut widths: Vec<usize> = table.columns.iter().map(|name| name.chars().count()).collect();
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(columns(cell));
-        }
-    }
-    fit(&mut widths, look, indent);
+    let layout = Layout::of(&table.columns, table.rows.iter().map(Vec::as_slice), look, indent);
     let heading = table.columns.iter().map(|name| vec![Span::styled(*name, HEADING)]).collect();
-    std::iter::once(heading).chain(cells).map(|row: Vec<Vec<Span>>| line(row, &widths, &numeric)).collect()
+    let rows = table.rows.iter().map(|row| layout.row(row, look));
+    std::iter::once(line(heading, &layout.widths, &layout.numeric)).chain(rows).collect()
 }
 
-/// Whether a column holds numbers only, apart from cells without a value.
-fn is_numeric(table: &Table, at: usize) -> bool {
-    let mut cells =
-        table.rows.iter().filter_map(|row| row.get(at)).filter(|cell| !matches!(cell, Cell::Faint(_)));
-    let mut any = false;
-    cells.all(|cell| {
-        any = true;
-        cell.is_number()
-    }) && any
+/// Where the columns of a table are: for tables whose rows are not held, but made twice.
+pub struct Layout {
+    widths: Vec<usize>,
+    numeric: Vec<bool>,
+}
+
+impl Layout {
+    /// Lays out columns for these rows.
+    pub fn of<R: AsRef<[Cell]>>(
+        names: &[&str],
+        rows: impl Iterator<Item = R>,
+        look: Look,
+        indent: usize,
+    ) -> Self {
+        let mut widths: Vec<usize> = names.iter().map(|name| name.chars().count()).collect();
+        // Columns of numbers only, apart from cells without a value, if there is any number.
+        let mut kinds = vec![(false, true); names.len()];
+        for row in rows {
+            for ((width, (any, all)), cell) in widths.iter_mut().zip(&mut kinds).zip(row.as_ref()) {
+                *width = (*width).max(columns(&look.spans(cell)));
+                if !matches!(cell, Cell::Faint(_)) {
+                    *any = true;
+                    *all &= cell.is_number();
+                }
+            }
+        }
+        fit(&mut widths, look, indent);
+        Self { widths, numeric: kinds.into_iter().map(|(any, all)| any && all).collect() }
+    }
+
+    /// The line of a row.
+    pub fn row(&self, row: &[Cell], look: Look) -> Vec<Span> {
+        line(row.iter().map(|cell| look.spans(cell)).collect(), &self.widths, &self.numeric)
+    }
 }
 
 /// Makes the last column as narrow as the screen asks, and what is then still too wide narrower too.

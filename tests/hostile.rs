@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use ckx_testkit::{Arch, presets};
+use ckx_testkit::{Arch, Fd, presets};
 
 /// More than any of these runs needs, even on a busy machine; without bounds they would not end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,6 +97,68 @@ fn escape_codes_in_names_and_documents() {
     commands(place.path(), "a.tar");
     let text = ckx(place.path(), "inspect --all --no-pager a.tar").stdout;
     assert!(String::from_utf8_lossy(&text).contains(r"\x1b"), "nothing was escaped");
+}
+
+/// What processes call their files, sockets, devices and themselves.
+#[test]
+fn escape_codes_in_images() {
+    use ckx_testkit::{FdType, Msg, SynthCheckpoint, files, parts};
+    let evil = b"/\x1b]0;owned\x07\x1b[2J\r\xc2\x9b31m\xff\n";
+    let text = "\u{1b}[31m\u{9b}0m\u{7}";
+    let process = |process: ckx_testkit::Process| {
+        process
+            .usual_memory()
+            .comm(&evil[..15])
+            .exe(evil)
+            .cwd(evil)
+            .args(&[evil])
+            .env(&[&[&evil[..], b"=", evil].concat()])
+            .file_vma(0x10_0000_0000, 0x10_0000_1000, 5, evil, 0)
+            .fd(0, Fd::reg(evil, 2))
+            .fd(1, Fd::fifo(7, evil))
+            .fd(2, Fd::unix(8, 0, [evil, &b"\0"[..]].concat()))
+            .fd(3, Fd::unix(9, 8, [b"\0", &evil[..]].concat()))
+            .fd(4, Fd::tty(99, evil))
+            .fd(5, Fd::new(FdType::Tunf, files::tun(0, text)))
+            .fd(6, Fd::new(FdType::Bpfmap, files::bpfmap(0, 5, text)))
+            .fd(7, Fd::new(FdType::Memfd, files::memfd(0, 2, 55)))
+            .fd(8, {
+                let watch = files::inotify_wd(0, 1, 77).msg(7, parts::fh(Some(evil)));
+                Fd::new(FdType::Inotify, files::inotify(0, [watch]))
+            })
+    };
+    let memfd = ckx_testkit::ImageBuilder::of("MEMFD_INODE").record(files::memfd_inode(evil, 4096, 3, 55));
+    let names = Msg::new().text(1, text).text(2, text);
+    let uts = ckx_testkit::ImageBuilder::of("UTSNS").record(names).build();
+    let made = SynthCheckpoint::new()
+        .process(1, 0, process)
+        .file("memfd.img", memfd.build())
+        .file("utsns-4.img", uts)
+        .file("iptables-10.img", [b"-A INPUT ", &evil[..]].concat());
+    let place = tempfile::tempdir().expect("a directory");
+    made.build().write_to(&place.path().join("dump")).expect("room");
+    commands(place.path(), "dump");
+    let output = ckx(place.path(), "inspect --all --no-pager dump").stdout;
+    let shown = String::from_utf8_lossy(&output);
+    assert!(shown.matches(r"\x1b").count() > 30, "{shown}");
+    for explorer in ["ps", "fds", "mems", "rss", "sk"] {
+        let output = ckx(place.path(), &format!("x dump {explorer}"));
+        // Tabs are crit's, and ours: none is in what is hostile here.
+        let shown: Vec<u8> =
+            output.stdout.iter().map(|byte| if *byte == b'\t' { b' ' } else { *byte }).collect();
+        assert_clean(&shown, explorer);
+        assert_clean(&output.stderr, explorer);
+    }
+    let harmless = SynthCheckpoint::new().process(1, 0, |process| process.usual_memory());
+    harmless.build().write_to(&place.path().join("other")).expect("room");
+    for form in ["text", "json", "jsonl"] {
+        let script = format!("\"$CKX\" diff --format {form} dump other");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).current_dir(place.path()).env("CKX", env!("CARGO_BIN_EXE_ckx"));
+        let output = command.output().expect("sh runs");
+        assert_eq!(output.status.code(), Some(1), "{form}");
+        assert_clean(&output.stdout, form);
+    }
 }
 
 #[test]

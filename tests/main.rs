@@ -3,5 +3,6 @@
 mod cli_cases;
 mod hostile;
 mod layering;
+mod peers;
 mod schemas;
 mod threads;

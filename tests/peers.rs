@@ -283,7 +283,10 @@ fn memory(name: &str, ours: &Value, found: &mut Compared) {
         let cells = columns(row);
         let of = |section: &str| {
             let all = list(&ours[section]["processes"]).iter();
-            all.clone().find(|each| each["pid"].as_u64() == cells[0].parse().ok()).cloned().unwrap_or_default()
+            all.clone()
+                .find(|each| each["pid"].as_u64() == cells[0].parse().ok())
+                .cloned()
+                .unwrap_or_default()
         };
         let process = of("processes");
         found.same("name", cells[1].to_owned(), text(&process["comm"]));

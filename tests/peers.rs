@@ -360,9 +360,9 @@ fn fields_of_checkpointctl_for_the_corpus() {
     let temporary = tempfile::tempdir().expect("a directory");
     let bundle = std::fs::File::open(place.join("archives/podman.tar.zst")).expect("it is there");
     let mut bundle = tar::Archive::new(zstd::Decoder::new(bundle).expect("zstd"));
-    let entries = bundle.entries().expect("a tar").map(|entry| entry.expect("an entry"));
+    let mut entries = bundle.entries().expect("a tar").map(|entry| entry.expect("an entry"));
     let wanted = |entry: &tar::Entry<'_, _>| entry.path_bytes().ends_with(b"python-2.tar");
-    let mut entry = entries.filter(wanted).next().expect("it is in the bundle");
+    let mut entry = entries.find(wanted).expect("it is in the bundle");
     let path = temporary.path().join("python-2.tar");
     entry.unpack(&path).expect("room");
     compare("python-2", &path);

@@ -13,7 +13,7 @@ mod map;
 mod progress;
 pub mod tarball;
 
-pub use archive::{Archive, Interest, Interests, Kept, Member, Options};
+pub use archive::{Archive, Interest, Interests, Kept, Member, Options, Remote};
 pub use compress::{Compression, MAGIC_BYTES};
 pub use directory::{Directory, MemberType};
 pub use error::Error;

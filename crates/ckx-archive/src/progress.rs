@@ -25,11 +25,12 @@ impl Progress {
     }
 
     /// Makes the source larger by these bytes: those of one of its files.
-    pub(crate) fn expect(&self, bytes: u64) {
+    pub fn expect(&self, bytes: u64) {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn add(&self, bytes: usize) {
+    /// Counts bytes that were consumed.
+    pub fn add(&self, bytes: usize) {
         self.done.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

@@ -36,6 +36,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A registry did not do what was asked of it.
+    #[error("{0}")]
+    Registry(Box<crate::registry::Fault>),
     /// What was written is not what was meant.
     #[error("the image that was written does not hold: {0}")]
     Unsound(String),
@@ -60,6 +63,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Registry(fault) => fault.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("what was there before is untouched; free some space or write elsewhere")
             }

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use crate::annotations::annotations;
 use crate::compress::Method;
-use crate::destination::{ArchiveFile, Destination, Layout, Target, write_directory, write_tar};
+use crate::destination::{ArchiveFile, Destination, Layout, Push, Target, write_directory, write_tar};
 use crate::facts::Facts;
 use crate::image::{Annotations, Image, Request, build};
 use crate::layer::{Split, Writing};
 use crate::plan::{Change, Plan, Purpose};
+use crate::registry::{Registry, SCHEME, Settings};
 use crate::{Error, describe, verify};
 
 /// What is to be done.
@@ -30,6 +31,8 @@ pub struct Options {
     pub set_annotations: Annotations,
     /// Keys that are left out.
     pub drop_annotations: Vec<String>,
+    /// How a registry is talked to.
+    pub registry: Settings,
 }
 
 impl Default for Options {
@@ -41,6 +44,7 @@ impl Default for Options {
             annotate: true,
             set_annotations: Annotations::new(),
             drop_annotations: Vec::new(),
+            registry: Settings::default(),
         }
     }
 }
@@ -110,7 +114,11 @@ fn write(checkpoint: &Checkpoint, plan: &Plan, target: &Target, options: &Option
             write_image(checkpoint, plan, options, writing, &mut file, &mut report)?;
             report.destination = format!("oci-archive:{}:{tag}", shown(path));
         }
-        Target::Registry(_) => return Err(Error::refused("registries are not supported yet")),
+        Target::Registry(name) => {
+            let mut push = Push::new(Registry::connect(name, options.registry.clone())?)?;
+            write_image(checkpoint, plan, options, writing, &mut push, &mut report)?;
+            report.destination = format!("{SCHEME}{name}");
+        }
     }
     Ok(report)
 }

@@ -12,6 +12,7 @@
 //! | a whole image directory that fits together | [`SynthCheckpoint`], [`presets`] |
 //! | random damage | [`Rng`], [`mutate`] |
 //! | running the program | [`Ckx`] |
+//! | a registry in which things go wrong | [`registry`] |
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod command;
 pub mod files;
 mod image;
 pub mod parts;
+pub mod registry;
 mod rng;
 mod rows;
 pub mod tarball;

@@ -37,6 +37,9 @@ pub enum Copied {
 pub fn copy(path: &Path, name: &[u8], out: &mut dyn Write, options: &Options) -> Result<Copied, Error> {
     let fail = |source| io_error("read", path, source);
     let progress = || options.progress.clone();
+    if options.remote.is_some() {
+        return Ok(Copied::Opened);
+    }
     if path.as_os_str() == STDIN {
         let input = Counted::new(io::stdin().lock(), progress());
         return from(path, sniffed(input).map_err(fail)?, name, out);

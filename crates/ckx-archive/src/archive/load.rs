@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::Error;
 use crate::archive::content::Window;
 use crate::archive::interest::{Interest, Interests, Kept};
-use crate::archive::{Archive, Member, Options, Piece};
+use crate::archive::{Archive, Member, Options, Piece, Remote};
 use crate::tarball::{Step, TarMember};
 
 /// From where an archive can be opened again.
@@ -18,6 +19,8 @@ pub(super) enum Origin {
     Path,
     /// Bytes, and which image in them.
     Bytes(Bytes, Option<String>),
+    /// An image that lies elsewhere, and which image in it.
+    Remote(Arc<dyn Remote>, Option<String>),
     /// It came once.
     Gone,
 }
@@ -33,6 +36,11 @@ impl Archive {
             Origin::Bytes(data, image) => {
                 options.image = options.image.or_else(|| image.clone());
                 Self::from_bytes(path, data.clone(), interests, options)
+            }
+            Origin::Remote(remote, image) => {
+                options.image = options.image.or_else(|| image.clone());
+                options.remote = Some(Arc::clone(remote));
+                Self::open(path, interests, options)
             }
             Origin::Path => Self::open(path, interests, options),
             Origin::Gone => Err(Error::ReadOnce { path: path.into() }),

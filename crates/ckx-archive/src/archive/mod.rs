@@ -9,6 +9,7 @@ mod oci;
 mod open;
 mod pass;
 mod reading;
+mod remote;
 mod spelling;
 mod stream;
 mod walk;
@@ -21,8 +22,9 @@ use bytes::Bytes;
 pub use content::{Absent, Piece, Window};
 pub use copy::{Copied, copy};
 pub use interest::{Interest, Interests, KeepAll, Kept};
-pub use oci::{Annotations, OciImage, OciLayer};
+pub use oci::{Annotations, OciImage, OciLayer, RemoteRoot};
 pub use open::{Options, STDIN};
+pub use remote::Remote;
 
 use crate::Compression;
 use crate::tarball::{EntryKind, TarMember};
@@ -71,6 +73,8 @@ pub enum Form {
     OciLayout,
     /// A tar of an OCI image layout.
     OciArchive,
+    /// An image in a registry.
+    Registry,
 }
 
 impl Form {
@@ -81,6 +85,7 @@ impl Form {
             Self::Directory => "directory",
             Self::OciLayout => "OCI layout",
             Self::OciArchive => "OCI archive",
+            Self::Registry => "registry",
         }
     }
 }

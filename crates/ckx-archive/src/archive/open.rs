@@ -14,7 +14,7 @@ use crate::archive::interest::Interests;
 use crate::archive::load::Origin;
 use crate::archive::spelling::{Spelled, spelled};
 use crate::archive::stream::Reading;
-use crate::archive::{Archive, Backing, Fault, Form, Member, Source, oci, walk};
+use crate::archive::{Archive, Backing, Fault, Form, Member, Remote, Source, oci, walk};
 use crate::compress::{Sniffed, sniffed};
 use crate::progress::Counted;
 use crate::tarball::{self, EntryKind, TarMember};
@@ -34,11 +34,13 @@ pub struct Options {
     pub verify: bool,
     /// Counts how far the reading has come, for whoever shows it.
     pub progress: Option<Arc<Progress>>,
+    /// Reads the image from here instead of from the file system.
+    pub remote: Option<Arc<dyn Remote>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { budget_bytes: 64 << 20, image: None, verify: false, progress: None }
+        Self { budget_bytes: 64 << 20, image: None, verify: false, progress: None, remote: None }
     }
 }
 
@@ -47,7 +49,8 @@ const HEAD: usize = 512;
 
 impl Archive {
     /// Opens a source by its content: a tar in any compression, a directory, an OCI layout in either.
-    /// `path` may be `-` for standard input, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`. Of what has
+    /// `path` may be `-` for standard input, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`; with
+    /// [`Options::remote`] it is only a name. Of what has
     /// to be decoded, that is kept which `interests` asks for; of what can be mapped, everything is
     /// there.
     ///
@@ -55,6 +58,10 @@ impl Archive {
     /// [`Error::Io`] when it cannot be opened, [`Error::NotACheckpoint`] when its content is no tar,
     /// [`Error::Oci`] when it is an OCI layout without the image that is meant.
     pub fn open(path: &Path, interests: &mut dyn Interests, mut options: Options) -> Result<Self, Error> {
+        if let Some(remote) = options.remote.take() {
+            let archive = oci::open_remote(path, &*remote, interests, &options)?;
+            return Ok(archive.with_origin(Origin::Remote(remote, options.image)));
+        }
         if path.as_os_str() == STDIN {
             return Self::from_stream(path, io::stdin().lock(), interests, options);
         }

@@ -121,11 +121,11 @@ impl Destination for ArchiveFile {
         Ok(digest)
     }
 
-    fn blob(&self, digest: Digest, bytes: u64) -> Result<Box<dyn Read>, Error> {
+    fn blob(&self, digest: Digest, bytes: u64) -> Result<Option<Box<dyn Read>>, Error> {
         let start = self.blobs.get(&digest).ok_or_else(|| Error::Unsound(format!("{digest} is missing")))?;
         let mut file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
         file.seek(SeekFrom::Start(*start)).map_err(Error::io("read", &self.path))?;
-        Ok(Box::new(file.take(bytes)))
+        Ok(Some(Box::new(file.take(bytes))))
     }
 
     fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error> {

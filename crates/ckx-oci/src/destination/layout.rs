@@ -143,9 +143,9 @@ impl Destination for Layout {
         Ok(digest)
     }
 
-    fn blob(&self, digest: Digest, _: u64) -> Result<Box<dyn Read>, Error> {
+    fn blob(&self, digest: Digest, _: u64) -> Result<Option<Box<dyn Read>>, Error> {
         let path = self.path_of(digest);
-        Ok(Box::new(File::open(&path).map_err(Error::io("read", &path))?))
+        Ok(Some(Box::new(File::open(&path).map_err(Error::io("read", &path))?)))
     }
 
     fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error> {

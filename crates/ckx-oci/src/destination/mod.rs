@@ -5,6 +5,7 @@ mod archive;
 mod directory;
 mod layout;
 mod partial;
+mod registry;
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -13,9 +14,11 @@ use std::str::FromStr;
 pub use archive::{ArchiveFile, write_tar};
 pub use directory::write_directory;
 pub use layout::Layout;
+pub use registry::Push;
 
 use crate::compress::Method;
 use crate::image::Descriptor;
+use crate::registry::check_name;
 use crate::{Digest, Error};
 
 /// Takes the blobs of one image.
@@ -42,11 +45,12 @@ pub trait Destination {
     /// As [`Destination::commit`].
     fn put(&mut self, media_type: &str, blob: &[u8]) -> Result<Digest, Error>;
 
-    /// A blob of the image as it stands at the destination.
+    /// A blob of the image as it stands at the destination, to be read back; `None` where that has compared
+    /// the digest itself.
     ///
     /// # Errors
     /// When it cannot be opened.
-    fn blob(&self, digest: Digest, bytes: u64) -> Result<Box<dyn Read>, Error>;
+    fn blob(&self, digest: Digest, bytes: u64) -> Result<Option<Box<dyn Read>>, Error>;
 
     /// Takes the manifest and makes the image known. `entry` points to it.
     ///
@@ -90,6 +94,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         let (form, rest) = text.split_once(':').ok_or(FORMS)?;
         if let Some(reference) = rest.strip_prefix("//").filter(|_| form == "docker") {
+            check_name(reference)?;
             return Ok(Self::Registry(reference.to_owned()));
         }
         if rest.is_empty() {
@@ -110,7 +115,8 @@ impl FromStr for Target {
     }
 }
 
-const FORMS: &str = "it is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE and dir:DIR";
+const FORMS: &str =
+    "it is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG], tar:FILE and dir:DIR";
 
 /// Whether a word may be a reference in an image layout.
 fn is_tag(tag: &str) -> bool {
@@ -147,7 +153,7 @@ mod tests {
         assert_eq!(parse("docker://h:5000/n:t"), Ok(Target::Registry("h:5000/n:t".into())));
         assert_eq!(parse("tar:x.tar.zst").map(|target| target.method_of_name()), Ok(Method::Zstd(3)));
         assert_eq!(parse("tar:x").map(|target| target.method_of_name()), Ok(Method::None));
-        for bad in ["x.tar", "oci:", "oci:a:", "oci:a:b c", "docker:x", "zip:x"] {
+        for bad in ["x.tar", "oci:", "oci:a:", "oci:a:b c", "docker:x", "docker://h/N", "zip:x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use ckx_archive::Archive;
-use ckx_archive::archive::{Copied, copy};
 
 use crate::Error;
 
@@ -150,19 +149,21 @@ fn stream(
     size: u64,
     out: &mut dyn FnMut(Bytes) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let path = &archive.source().path;
-    let mut writer = Pieces { out, failed: None, bytes: 0 };
-    let copied = copy(path, name, &mut writer, &ckx_archive::Options::default());
-    if let Some(error) = writer.failed {
-        return Err(error);
-    }
-    match copied? {
-        Copied::Bytes(bytes) if bytes == size => Ok(()),
-        _ => Err(Error::refused(format!(
+    let changed = || {
+        Error::refused(format!(
             "`{}` changed while it was read: `{}` is not what it was",
-            path.display(),
+            archive.source().path.display(),
             ckx_core::Name::from(name)
-        ))),
+        ))
+    };
+    let member = archive.get(name).ok_or_else(changed)?;
+    let mut writer = Pieces { out, failed: None };
+    let copied = archive.write_to(member, &mut writer);
+    match (writer.failed, copied) {
+        (Some(error), _) => Err(error),
+        (None, Ok(bytes)) if bytes == size => Ok(()),
+        (None, Ok(_)) => Err(changed()),
+        (None, Err(error)) => Err(error.into()),
     }
 }
 
@@ -170,16 +171,12 @@ fn stream(
 struct Pieces<'a> {
     out: &'a mut dyn FnMut(Bytes) -> Result<(), Error>,
     failed: Option<Error>,
-    bytes: u64,
 }
 
 impl Write for Pieces<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match (self.out)(Bytes::copy_from_slice(buffer)) {
-            Ok(()) => {
-                self.bytes += buffer.len() as u64;
-                Ok(buffer.len())
-            }
+            Ok(()) => Ok(buffer.len()),
             Err(error) => {
                 self.failed = Some(error);
                 Err(io::Error::other("the receiver failed"))

@@ -3,5 +3,6 @@
 #![allow(clippy::print_stdout)]
 
 mod layouts;
+mod registry;
 mod support;
 mod tools;

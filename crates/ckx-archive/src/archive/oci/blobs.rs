@@ -1,5 +1,6 @@
 //! Blobs of an OCI layout, in a directory or in a tar of one.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -7,42 +8,50 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::archive::blob::Layer;
 use crate::archive::content::Content;
+use crate::archive::oci::remote;
 use crate::archive::oci::spec::{Descriptor, blob_name};
-use crate::archive::{Archive, Fault};
+use crate::archive::{Archive, Fault, Remote};
 use crate::open_file;
 
 /// The largest document of an image that is read. Registries take 4 MiB.
 pub(in crate::archive) const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// Where blobs are.
-pub(super) enum Blobs {
+pub(super) enum Blobs<'a> {
     /// In a directory.
     Directory(PathBuf),
     /// In a tar: the members of the outer one.
     Members(Archive),
+    /// Elsewhere.
+    Remote(&'a dyn Remote),
 }
 
 /// A blob, as far as it is there.
-pub(super) enum Blob {
+pub(super) enum Blob<'a> {
     /// Its bytes. They are fewer than they should be if the source is cut off.
     Bytes(Bytes),
     /// A layer that was read while it went by.
     Layer(Layer),
+    /// A layer that is read as it comes.
+    Stream(Box<dyn Read + 'a>),
 }
 
-impl Blobs {
+impl Blobs<'_> {
     /// A file at the top of the layout.
     pub fn top(&self, name: &str) -> Result<Bytes, String> {
         match self.get(name)? {
             Blob::Bytes(bytes) => Ok(bytes),
-            Blob::Layer(_) => Err(format!("{name} is no document")),
+            Blob::Layer(_) | Blob::Stream(_) => Err(format!("{name} is no document")),
         }
     }
 
     /// A JSON document. Its digest is always checked, a wrong one is told.
     pub fn document(&self, descriptor: &Descriptor, faults: &mut Vec<Fault>) -> Result<Bytes, String> {
         let name = name_of(descriptor)?;
-        let bytes = self.top(&name)?;
+        let bytes = match self {
+            Self::Remote(remote) => remote::document(*remote, descriptor)?,
+            _ => self.top(&name)?,
+        };
         if bytes.len() as u64 > MAX_DOCUMENT {
             return Err(format!("{name} is larger than any image description"));
         }
@@ -56,10 +65,14 @@ impl Blobs {
         descriptor: &Descriptor,
         verify: bool,
         faults: &mut Vec<Fault>,
-    ) -> Result<Blob, String> {
+    ) -> Result<Blob<'_>, String> {
         let name = name_of(descriptor)?;
+        if let Self::Remote(remote) = self {
+            return remote.blob(&descriptor.digest).map(Blob::Stream);
+        }
         let blob = self.get(&name)?;
         match &blob {
+            Blob::Stream(_) => {}
             Blob::Bytes(bytes) => check(descriptor, &name, bytes, verify, faults),
             Blob::Layer(layer) => {
                 layer.size_bytes.map(|bytes| check_size(descriptor, &name, bytes, faults));
@@ -71,8 +84,9 @@ impl Blobs {
         Ok(blob)
     }
 
-    fn get(&self, name: &str) -> Result<Blob, String> {
+    fn get(&self, name: &str) -> Result<Blob<'_>, String> {
         match self {
+            Self::Remote(_) => Err(format!("a registry has no file {name}")),
             Self::Directory(path) => file(path, name).map(Blob::Bytes),
             Self::Members(archive) => {
                 let member = archive.get(name.as_bytes()).ok_or_else(|| format!("{name} is missing"))?;

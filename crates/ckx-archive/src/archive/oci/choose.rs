@@ -58,7 +58,7 @@ impl Candidate {
 
 /// Chooses the image with this tag, name or digest, or the only one.
 pub(super) fn choose(
-    blobs: &Blobs,
+    blobs: &Blobs<'_>,
     index: Document,
     tag: Option<&str>,
     faults: &mut Vec<Fault>,
@@ -99,7 +99,7 @@ fn list(candidates: &[&Candidate]) -> String {
 }
 
 struct Search<'a> {
-    blobs: &'a Blobs,
+    blobs: &'a Blobs<'a>,
     faults: &'a mut Vec<Fault>,
     /// Indexes that were read: they may name each other.
     seen: HashSet<String>,

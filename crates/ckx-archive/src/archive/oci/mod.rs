@@ -2,6 +2,7 @@
 
 mod blobs;
 mod choose;
+mod remote;
 mod salvage;
 mod spec;
 mod union;
@@ -20,6 +21,8 @@ use crate::{Compression, Error, tarball};
 use blobs::{Blob, Blobs, fault};
 pub(super) use blobs::{Hasher, MAX_DOCUMENT};
 use choose::Candidate;
+pub use remote::RemoteRoot;
+pub(super) use remote::open as open_remote;
 pub use spec::Annotations;
 pub(super) use spec::digest_of;
 use spec::{Config, Descriptor, Document};
@@ -107,7 +110,7 @@ pub(super) fn open_tar(
 }
 
 fn open(
-    blobs: Blobs,
+    blobs: Blobs<'_>,
     source: Source,
     interests: &mut dyn Interests,
     options: &Options,
@@ -128,7 +131,7 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &Bytes, name: &str) -> Result<T,
 
 /// Reads the layers of a manifest as one.
 fn united(
-    blobs: &Blobs,
+    blobs: &Blobs<'_>,
     mut source: Source,
     chosen: Candidate,
     manifest: Document,
@@ -138,7 +141,7 @@ fn united(
 ) -> Result<Archive, Error> {
     let config = manifest.config.as_ref().and_then(|config| read_config(blobs, config, &mut faults));
     let layers = manifest.layers.unwrap_or_default();
-    if source.form == Form::OciLayout {
+    if matches!(source.form, Form::OciLayout | Form::Registry) {
         let sizes = layers.iter().chain(manifest.config.iter()).chain([&chosen.descriptor]);
         source.size_bytes = sizes.filter_map(|each| each.size).fold(0, u64::saturating_add);
     }
@@ -170,9 +173,14 @@ fn united(
     Ok(Archive::new(source, union.members(), faults).with_image(image))
 }
 
-fn read_config(blobs: &Blobs, descriptor: &Descriptor, faults: &mut Vec<Fault>) -> Option<Config> {
+fn read_config(blobs: &Blobs<'_>, descriptor: &Descriptor, faults: &mut Vec<Fault>) -> Option<Config> {
     // An artifact has something else there, or nothing.
-    let bytes = blobs.document(descriptor, faults);
+    let mut descriptor = descriptor.clone();
+    if descriptor.media_type.is_empty() {
+        // Without a type it would be taken for a manifest.
+        "config".clone_into(&mut descriptor.media_type);
+    }
+    let bytes = blobs.document(&descriptor, faults);
     match bytes.and_then(|bytes| parse(&bytes, "the config")) {
         Ok(config) => Some(config),
         Err(reason) => {
@@ -189,10 +197,14 @@ struct Layered<'i> {
 }
 
 impl Layered<'_> {
-    fn layer(&mut self, blobs: &Blobs, descriptor: Descriptor, options: &Options) -> OciLayer {
-        let compression = match blobs.layer(&descriptor, options.verify, &mut self.faults) {
-            Ok(Blob::Bytes(data)) => self.bytes(&descriptor, data, options),
-            Ok(Blob::Layer(layer)) => {
+    fn layer(&mut self, blobs: &Blobs<'_>, descriptor: Descriptor, options: &Options) -> OciLayer {
+        let is_wanted = !self.reading.stopped || !matches!(blobs, Blobs::Remote(_));
+        let blob = is_wanted.then(|| blobs.layer(&descriptor, options.verify, &mut self.faults));
+        let compression = match blob.transpose() {
+            Ok(None) => None,
+            Ok(Some(Blob::Stream(reader))) => self.stream(&descriptor, reader, options),
+            Ok(Some(Blob::Bytes(data))) => self.bytes(&descriptor, data, options),
+            Ok(Some(Blob::Layer(layer))) => {
                 self.reading.streamed = true;
                 self.faults.extend(layer.faults);
                 self.union.add(layer.members);

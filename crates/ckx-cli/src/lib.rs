@@ -17,6 +17,7 @@ mod inputs;
 mod members;
 mod output;
 mod progress;
+mod registry;
 mod render;
 mod ui;
 

@@ -13,6 +13,7 @@ use ckx_core::Name;
 use crate::error::{CliError, Outcome};
 use crate::members::{Place, missing, place};
 use crate::progress::watched;
+use crate::registry::RegistryArgs;
 use crate::ui::Ui;
 
 /// Write the content of a member to standard output
@@ -25,26 +26,29 @@ use crate::ui::Ui;
   ckx cat checkpoint.tar rootfs-diff.tar/etc/passwd
   ckx cat checkpoint.tar checkpoint/core-1.img | ckx decode --pretty")]
 pub struct Args {
-    /// Checkpoint: an archive, a directory, an OCI image, `-` for standard input
+    /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Member, or path inside a member that is a tar
     #[arg(value_name = "MEMBER", add = crate::complete::members())]
     member: OsString,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     let name = normal_name(args.member.as_bytes());
+    let options = args.registry.reach(&args.source, Options::default())?;
     if std::io::stdout().is_terminal() {
         let mut guarded = Escaping::new(&mut ui.out);
         // No progress: it would stand in the text.
-        let outcome = content(args, &name, &mut guarded, &Options::default())?;
+        let outcome = content(args, &name, &mut guarded, &options)?;
         guarded.end().map_err(|error| CliError::writing("standard output", &error))?;
         return Ok(outcome);
     }
     watched("reading", |progress| {
-        content(args, &name, &mut ui.out, &Options { progress, ..Options::default() })
+        content(args, &name, &mut ui.out, &Options { progress, ..options })
     })
 }
 

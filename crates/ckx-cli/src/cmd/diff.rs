@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{CliError, Outcome};
+use crate::registry::RegistryArgs;
 use crate::render::diff::Subject;
 use crate::render::{Format, FormatArgs, diff as text, write_value};
 use crate::ui::Ui;
@@ -24,7 +25,7 @@ const SHOWN_BYTES: usize = 256;
 
 /// Tell what changed between two checkpoints
 ///
-/// Both may be of any kind: archives in any compression, directories, OCI images. Processes are paired
+/// Both may be of any kind: archives in any compression, directories, OCI images, also in a registry. Processes are paired
 /// by id and program, else by their place in the tree. What belongs to the dump and not to the
 /// container (times, statistics, log) is counted apart.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,7 @@ Exit codes: 0 no difference; 1 they differ; 2 wrong usage or unreadable input; 3
 Examples:
   ckx diff before.tar.zst after.tar.zst
   ckx diff --stat before.tar after.tar
+  ckx diff docker://registry.example/team/web:checkpoint after.tar
   ckx diff --only memory --bytes before.tar after.tar
   ckx diff --ignore timers --ignore 'proc[*].env' a.tar b.tar
   ckx diff --format jsonl a.tar b.tar | jq -r 'select(.mark == \"+\").path'")]
@@ -82,6 +84,8 @@ pub struct Args {
     /// Do not cut lines to the width of the terminal
     #[arg(short, long)]
     wide: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 fn kind_parser() -> impl TypedValueParser<Value = String> {
@@ -141,14 +145,17 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 
 impl Args {
     fn open(&self, path: &Path, parents: &[PathBuf]) -> Result<Checkpoint, CliError> {
-        let options = || Options { reveal: self.reveal, ..Options::default() };
-        let checkpoint = diff::open(path, options())?;
+        let options = |path: &Path| -> Result<Options, CliError> {
+            let archive = self.registry.reach(path, ckx_archive::Options::default())?;
+            Ok(Options { reveal: self.reveal, archive, ..Options::default() })
+        };
+        let checkpoint = diff::open(path, options(path)?)?;
         if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
             return Err(super::inspect::no_images(&checkpoint, path));
         }
         let mut previous: Option<Checkpoint> = None;
         for parent in parents.iter().rev() {
-            let parent = diff::open(parent, options())?;
+            let parent = diff::open(parent, options(parent)?)?;
             previous = Some(match previous {
                 Some(before) => parent.with_previous(before),
                 None => parent,

@@ -12,6 +12,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::error::{CliError, Outcome};
 use crate::progress::watched;
+use crate::registry::RegistryArgs;
 use crate::render::document::{Document, SourceLine, issues};
 use crate::render::{Format, FormatArgs, text, write_value};
 use crate::ui::Ui;
@@ -19,16 +20,17 @@ use crate::ui::Ui;
 /// Tell what is in a checkpoint
 ///
 /// Reads a checkpoint in place: a tar in any compression, a directory of images, an OCI image layout or
-/// archive, or standard input. Without options: the overview, the processes, the sockets and what is
+/// archive, an image in a registry, or standard input. Without options: the overview, the processes, the sockets and what is
 /// wrong. Values that are likely to be secret are hidden.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ckx inspect checkpoint.tar.zst
   ckx inspect --section environment --pid 7 --reveal checkpoint.tar
   ckx inspect --all --format json checkpoint/ | jq '.sections.processes'
+  ckx inspect docker://registry.example/team/web:checkpoint
   ssh node cat /var/lib/kubelet/checkpoints/checkpoint-web.tar | ckx inspect -")]
 pub struct Args {
-    /// Checkpoints: archives, directories, OCI images, `-` for standard input
+    /// Checkpoints: archives, directories, OCI images, docker://HOST/NAME:TAG, `-` for standard input
     #[arg(value_name = "SOURCE", required = true)]
     sources: Vec<PathBuf>,
     /// Sections to tell, instead of the usual ones
@@ -51,6 +53,8 @@ pub struct Args {
     /// Do not cut lines to the width of the terminal
     #[arg(short, long)]
     wide: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 fn section_parser() -> impl TypedValueParser<Value = String> {
@@ -97,8 +101,9 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 }
 
 fn one(args: &Args, path: &Path, sections: &[&'static Section], ui: &mut Ui) -> Result<Outcome, CliError> {
+    let reached = args.registry.reach(path, ckx_archive::Options::default())?;
     let checkpoint = watched("reading", |progress| {
-        let archive = ckx_archive::Options { progress, ..ckx_archive::Options::default() };
+        let archive = ckx_archive::Options { progress, ..reached };
         let pids = (!args.pid.is_empty()).then(|| args.pid.clone());
         Checkpoint::open(path, Options { pids, reveal: args.reveal, archive })
     })?;

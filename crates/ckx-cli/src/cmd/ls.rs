@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::error::{CliError, Outcome};
 use crate::members::{Place, place};
 use crate::progress::watched;
+use crate::registry::RegistryArgs;
 use crate::render::{Format, FormatArgs, table, write_value};
 use crate::ui::Ui;
 
@@ -26,7 +27,7 @@ use crate::ui::Ui;
   ckx ls checkpoint.tar checkpoint
   ckx ls checkpoint.tar rootfs-diff.tar/etc")]
 pub struct Args {
-    /// Checkpoint: an archive, a directory, an OCI image, `-` for standard input
+    /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Directory, member, or path inside a member that is a tar
@@ -37,6 +38,8 @@ pub struct Args {
     /// Sizes as numbers of bytes
     #[arg(long)]
     bytes: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Name and version of the document's schema.
@@ -97,8 +100,9 @@ pub struct Line {
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     use std::os::unix::ffi::OsStrExt;
     let path = args.path.as_ref().map(|path| normal_name(path.as_bytes())).unwrap_or_default();
+    let options = args.registry.reach(&args.source, Options::default())?;
     let archive = watched("reading", |progress| {
-        Archive::open(&args.source, &mut Listed(&path), Options { progress, ..Options::default() })
+        Archive::open(&args.source, &mut Listed(&path), Options { progress, ..options })
     })?;
     let mut inside = Vec::new();
     match place(&archive, &path) {

@@ -4,6 +4,7 @@
 //! images, and only images that carry the right annotations.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ckx_archive::{Archive, Options as ArchiveOptions};
 use ckx_core::Checkpoint;
@@ -12,9 +13,12 @@ use ckx_oci::compress::Method;
 use ckx_oci::destination::Target;
 use ckx_oci::layer::{Split, Writing};
 use ckx_oci::plan::Keeping;
+use ckx_oci::registry::Pulled;
 use ckx_oci::repack::{Options, Report, repack};
 
 use crate::error::{CliError, Outcome};
+use crate::progress::watched;
+use crate::registry::RegistryArgs;
 use crate::render::{Format, FormatArgs, write_value};
 use crate::ui::Ui;
 
@@ -26,13 +30,15 @@ use crate::ui::Ui;
 #[command(after_help = "Examples:
   ckx repack checkpoint.tar -o oci:images:web
   ckx repack --compress gzip checkpoint.tar.zst -o oci-archive:web.tar:web
-  ckx repack checkpoint.tar -o tar:checkpoint.tar.zst
+  ckx repack checkpoint.tar -o docker://registry.example/team/web:checkpoint
+  ckx repack docker://registry.example/team/web:checkpoint -o tar:checkpoint.tar.zst
   ckx repack --list-annotations")]
 pub struct Args {
-    /// Checkpoint: an archive, a directory, an OCI image layout, `-` for standard input
+    /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
     #[arg(value_name = "SOURCE", required_unless_present = "list_annotations")]
     source: Option<PathBuf>,
-    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:TAG], tar:FILE[.gz|.zst] or dir:DIR
+    /// Where it goes: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker://HOST/NAME[:TAG],
+    /// tar:FILE[.gz|.zst] or dir:DIR
     #[arg(short, long, value_name = "DEST", required_unless_present = "list_annotations")]
     output: Option<Target>,
     /// Layers of an image: one, or one for each kind of content
@@ -59,6 +65,11 @@ pub struct Args {
     list_annotations: bool,
     #[command(flatten)]
     format: FormatArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Repository of the same registry that may have layers already; they are taken from there
+    #[arg(long, value_name = "NAME", help_heading = "Registries")]
+    mount_from: Vec<String>,
 }
 
 /// How members are spread over layers.
@@ -88,8 +99,16 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     }
     // Both are there: the command line was checked.
     let (Some(source), Some(target)) = (&args.source, &args.output) else { return Ok(Outcome::Done) };
-    let options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
-    let archive = Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), options)?;
+    let mut options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
+    let mut mount_from = args.mount_from.clone();
+    if let Some(pulled) = args.registry.pulled(source)? {
+        // Layers that stay what they are need not travel.
+        mount_from.extend(repository_of(&pulled, target));
+        options.remote = Some(Arc::new(pulled));
+    }
+    let archive = watched("reading", |progress| {
+        Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), ArchiveOptions { progress, ..options })
+    })?;
     let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
     if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
         return Err(CliError::new(format!(
@@ -97,7 +116,12 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
             source.display()
         )));
     }
-    let report = repack(&checkpoint, target, &args.options())?;
+    let report = watched("pushing", |progress| {
+        let mut options = args.options();
+        options.registry = args.registry.settings(progress);
+        options.registry.mount_from = mount_from;
+        repack(&checkpoint, target, &options)
+    })?;
     if args.format.get() == Format::Text {
         ui.write(&text(&report))?;
     } else {
@@ -116,8 +140,16 @@ impl Args {
             annotate: self.annotate,
             set_annotations: self.annotation.iter().cloned().collect(),
             drop_annotations: self.no_annotation.clone(),
+            ..Options::default()
         }
     }
+}
+
+/// The repository of a source, if the destination is another one in the same registry.
+fn repository_of(pulled: &Pulled, target: &Target) -> Option<String> {
+    let (host, repository) = pulled.place();
+    let Target::Registry(name) = target else { return None };
+    name.strip_prefix(host)?.starts_with('/').then(|| repository.to_owned())
 }
 
 fn list(ui: &mut Ui) -> Result<Outcome, CliError> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod distribution;
 mod layouts;
 mod registry;
 mod support;

@@ -60,9 +60,11 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
 /// # Errors
 /// As [`Checkpoint::open`].
 pub fn open(path: &Path, options: crate::Options) -> Result<Checkpoint, ckx_archive::Error> {
-    let is_pipe = path.as_os_str() == ckx_archive::archive::STDIN
+    // What comes over a network is not fetched twice.
+    let is_read_once = options.archive.remote.is_some()
+        || path.as_os_str() == ckx_archive::archive::STDIN
         || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-    if is_pipe { passing::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
+    if is_read_once { passing::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
 }
 
 /// Page size of the machine; processes of one dump have one.

@@ -18,9 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that a crate must not lean on, directly or through others.
 const NEVER: &[(&str, &[&str])] = &[
-    ("ckx-archive", &["prost", "clap", "ratatui"]),
+    ("ckx-archive", &["prost", "clap", "ratatui", "tokio", "reqwest"]),
     // The core reads messages, so prost comes to it through the format crate.
-    ("ckx-core", &["clap", "ratatui", "anstream"]),
+    ("ckx-core", &["clap", "ratatui", "anstream", "tokio", "reqwest"]),
+    ("ckx-oci", &["clap", "ratatui", "anstream"]),
     ("ckx-testkit", &["prost", "ckx-criu"]),
 ];
 

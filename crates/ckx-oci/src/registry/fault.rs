@@ -212,7 +212,7 @@ mod tests {
     fn what_a_registry_says_is_short_and_escaped() {
         let body = br#"{"errors":[{"code":"DENIED","message":"no \u001b[31mway"}]}"#;
         let text = Failure::status(403, body, None).to_string();
-        assert_eq!(text, r"the registry answers 403 Forbidden: no \u{1b}[31mway");
+        assert_eq!(text, r"the registry answers 403 Forbidden: no \x1b[31mway");
         let page = Failure::status(502, b"<html>long</html>", None);
         assert_eq!(page.to_string(), "the registry answers 502 Bad Gateway");
         let long = Failure::status(500, &[b'x'; 5000], None).to_string();

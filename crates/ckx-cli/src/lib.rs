@@ -19,6 +19,7 @@ mod output;
 mod progress;
 mod registry;
 mod render;
+mod restore_yaml;
 mod ui;
 
 use std::process::ExitCode;

@@ -126,6 +126,11 @@ impl Ui {
         self.hint(hint);
     }
 
+    /// Tells a person something that is good to know.
+    pub fn note(&mut self, message: &str) {
+        let _ = writeln!(self.err, "{HINT}note:{HINT:#} {message}");
+    }
+
     /// Tells a person why the run failed.
     pub fn fail(&mut self, error: &CliError) {
         let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {error}");

@@ -17,6 +17,7 @@ pub mod facts;
 pub mod image;
 pub mod layer;
 pub mod plan;
+pub mod pod;
 pub mod registry;
 pub mod repack;
 mod tarball;

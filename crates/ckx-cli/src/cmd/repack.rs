@@ -20,6 +20,7 @@ use crate::error::{CliError, Outcome};
 use crate::progress::watched;
 use crate::registry::RegistryArgs;
 use crate::render::{Format, FormatArgs, write_value};
+use crate::restore_yaml;
 use crate::ui::Ui;
 
 /// Make an OCI image of a checkpoint, or an archive
@@ -32,6 +33,7 @@ use crate::ui::Ui;
   ckx repack --compress gzip checkpoint.tar.zst -o oci-archive:web.tar:web
   ckx repack checkpoint.tar -o docker://registry.example/team/web:checkpoint
   ckx repack docker://registry.example/team/web:checkpoint -o tar:checkpoint.tar.zst
+  ckx repack --restore-yaml pod.yaml checkpoint.tar -o docker://registry.example/team/web:checkpoint
   ckx repack --list-annotations")]
 pub struct Args {
     /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
@@ -51,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
     /// Whether to write all annotations whose values the checkpoint tells
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
         action = clap::ArgAction::Set)]
     annotate: bool,
     /// Annotation to write, beside or instead of others
@@ -67,6 +69,9 @@ pub struct Args {
     format: FormatArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    /// Write a pod manifest that restores the image in Kubernetes
+    #[arg(long, value_name = "FILE")]
+    restore_yaml: Option<PathBuf>,
     /// Repository of the same registry that may have layers already; they are taken from there
     #[arg(long, value_name = "NAME", help_heading = "Registries")]
     mount_from: Vec<String>,
@@ -99,6 +104,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     }
     // Both are there: the command line was checked.
     let (Some(source), Some(target)) = (&args.source, &args.output) else { return Ok(Outcome::Done) };
+    let pull_name = args.pull_name(target)?;
     let mut options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
     let mut mount_from = args.mount_from.clone();
     if let Some(pulled) = args.registry.pulled(source)? {
@@ -122,6 +128,9 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         options.registry.mount_from = mount_from;
         repack(&checkpoint, target, &options)
     })?;
+    if let (Some(path), Some(name)) = (&args.restore_yaml, pull_name) {
+        restore_yaml::write(&checkpoint, name, path, ui)?;
+    }
     if args.format.get() == Format::Text {
         ui.write(&text(&report))?;
     } else {
@@ -132,6 +141,17 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
 }
 
 impl Args {
+    /// The name of the image in the pod manifest that is asked for.
+    fn pull_name<'t>(&self, target: &'t Target) -> Result<Option<&'t str>, CliError> {
+        match (&self.restore_yaml, target.pull_name()) {
+            (Some(_), None) => {
+                let error = CliError::new("a pod manifest needs the name of an image in a registry");
+                Err(error.hinted("push it with -o docker://HOST/NAME:TAG, or use that name as the tag of a layout"))
+            }
+            (_, name) => Ok(name),
+        }
+    }
+
     fn options(&self) -> Options {
         Options {
             split: if self.layers == Layers::Single { Split::Single } else { Split::Kind },

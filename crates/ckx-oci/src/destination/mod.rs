@@ -8,7 +8,7 @@ mod partial;
 mod registry;
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use archive::{ArchiveFile, write_tar};
@@ -57,6 +57,16 @@ pub trait Destination {
     /// # Errors
     /// As [`Destination::commit`].
     fn finish(&mut self, manifest: &[u8], entry: Descriptor) -> Result<(), Error>;
+}
+
+/// Writes a file, in the place of one that has its name, when it is complete.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let part = partial::Partial::beside(path);
+    part.create()?.write_all(content).map_err(Error::io("write", path))?;
+    part.place(path)
 }
 
 /// What became of a blob.
@@ -128,6 +138,17 @@ impl Target {
     /// Whether it takes an image, and not an archive.
     pub fn is_image(&self) -> bool {
         !matches!(self, Self::Tar(_) | Self::Directory(_))
+    }
+
+    /// The name by which an engine pulls the image; `None` if it has none that leads to a registry.
+    pub fn pull_name(&self) -> Option<&str> {
+        match self {
+            Self::Registry(name) => Some(name),
+            Self::Layout(_, tag) | Self::OciArchive(_, tag) => {
+                Some(tag.as_str()).filter(|tag| tag.contains('/'))
+            }
+            Self::Tar(_) | Self::Directory(_) => None,
+        }
     }
 
     /// The compression that the name of an archive asks for.

@@ -3,6 +3,7 @@
 mod cli_cases;
 mod hostile;
 mod layering;
+mod move_walkthrough;
 mod peers;
 mod schemas;
 mod threads;

@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A registry that serves until the process ends.
 #[derive(Debug, Clone)]
@@ -380,6 +382,58 @@ impl State {
         self.manifests.insert((key.0.clone(), digest.clone()), (kind.clone(), body.clone()));
         self.manifests.insert(key, (kind, body));
         Answer::new(201).with("Location", "/").with("Docker-Content-Digest", digest)
+    }
+}
+
+/// Debian's registry, with its images in a directory. It ends with the test.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    /// Starts it; `None`, and a word about it, where it is not installed.
+    ///
+    /// # Panics
+    /// If it does not serve.
+    #[expect(clippy::print_stdout, reason = "a test says what it leaves out")]
+    pub fn start(directory: &Path) -> Option<Self> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        let file = directory.join("config.yml");
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{addr: '{address}'}}\n",
+            directory.display()
+        );
+        std::fs::write(&file, config).expect("a directory that can be written");
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(child) = command.spawn() else {
+            println!("skipped: docker-registry is not installed");
+            return None;
+        };
+        let served = Self { child, address };
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(start.elapsed() < Duration::from_mins(1), "docker-registry does not serve");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(served)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

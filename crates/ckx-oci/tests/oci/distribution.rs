@@ -3,10 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ckx_archive::{Archive, Options as ArchiveOptions};
 use ckx_core::Checkpoint;
@@ -15,50 +14,10 @@ use ckx_oci::plan::Keeping;
 use ckx_oci::registry::{Pulled, Settings};
 use ckx_oci::repack::{Options, repack};
 
+use ckx_testkit::registry::Served;
+
 use crate::support::{FIXTURES, fixture, open, plain, tree_of_tar};
 use crate::tools::{has, run};
-
-/// A registry that ends with the test.
-struct Served {
-    child: Child,
-    address: SocketAddr,
-    _place: tempfile::TempDir,
-}
-
-impl Served {
-    fn start() -> Option<Self> {
-        if !has("docker-registry") {
-            return None;
-        }
-        let place = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let file = place.path().join("config.yml");
-        let root = place.path().display();
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n\
-             http: {{addr: '{address}'}}\n"
-        );
-        std::fs::write(&file, config).unwrap();
-        let mut command = Command::new("docker-registry");
-        let command = command.arg("serve").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let served = Self { child: command.spawn().unwrap(), address, _place: place };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(start.elapsed() < Duration::from_mins(1), "docker-registry does not serve");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(served)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn options(method: Method, registry: Settings) -> Options {
     Options { method: Some(method), registry, ..Options::default() }
@@ -66,12 +25,13 @@ fn options(method: Method, registry: Settings) -> Options {
 
 #[test]
 fn the_registry_takes_and_serves_images() {
-    let Some(served) = Served::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let Some(served) = Served::start(root.path()) else { return };
     let place = tempfile::tempdir().unwrap();
     for method in [Method::None, Method::Gzip(6), Method::Zstd(3)] {
         let small = Settings { chunk_bytes: 1 << 20, kept_bytes: 0, ..Settings::default() };
         for (way, registry) in [Settings::default(), small].into_iter().enumerate() {
-            let name = format!("{}/web:{}-{way}", served.address, method.name());
+            let name = format!("{}/web:{}-{way}", served.address(), method.name());
             let target = format!("docker://{name}").parse().unwrap();
             let options = options(method, registry);
             let report = repack(&open(&fixture(FIXTURES[0])), &target, &options).unwrap();
@@ -98,12 +58,13 @@ fn the_registry_takes_and_serves_images() {
 
 #[test]
 fn skopeo_inspects_and_copies_what_was_pushed() {
-    let Some(served) = Served::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let Some(served) = Served::start(root.path()) else { return };
     if !has("skopeo") {
         return;
     }
     let place = tempfile::tempdir().unwrap();
-    let image = format!("docker://{}/team/web:v1", served.address);
+    let image = format!("docker://{}/team/web:v1", served.address());
     let pushed = repack(
         &open(&fixture(FIXTURES[1])),
         &image.parse().unwrap(),
@@ -116,7 +77,7 @@ fn skopeo_inspects_and_copies_what_was_pushed() {
     let layout = format!("oci:{}:v1", place.path().join("layout").display());
     run("skopeo", &["copy", "--src-tls-verify=false", &image, &layout]);
     // And what skopeo pushes is read.
-    let other = format!("docker://{}/other:v2", served.address);
+    let other = format!("docker://{}/other:v2", served.address());
     run("skopeo", &["copy", "--dest-tls-verify=false", &layout, &other]);
     let remote = Pulled::of_source(&other, Settings::default()).unwrap().unwrap();
     let options = ArchiveOptions { remote: Some(Arc::new(remote)), ..ArchiveOptions::default() };
@@ -167,11 +128,12 @@ fn cutting_proxy(target: SocketAddr, cuts: Vec<usize>) -> (SocketAddr, Arc<Atomi
 
 #[test]
 fn a_push_through_a_bad_line_arrives() {
-    let Some(served) = Served::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let Some(served) = Served::start(root.path()) else { return };
     // Some bytes go through before each cut, so that the registry has part of a chunk.
     for kept_bytes in [0, 32 << 20] {
         let cuts = vec![700_000, 350_000, 200, 90_000, 1_200_000];
-        let (proxy, done) = cutting_proxy(served.address, cuts);
+        let (proxy, done) = cutting_proxy(served.address(), cuts);
         let registry = Settings {
             chunk_bytes: 256 << 10,
             kept_bytes,
@@ -181,7 +143,7 @@ fn a_push_through_a_bad_line_arrives() {
         let target = format!("docker://{proxy}/web-{kept_bytes}:v1").parse().unwrap();
         let report = repack(&open(&fixture(FIXTURES[0])), &target, &options(Method::None, registry)).unwrap();
         assert!(done.load(Ordering::Relaxed) >= 4, "the line was not bad");
-        let name = format!("{}/web-{kept_bytes}:v1", served.address);
+        let name = format!("{}/web-{kept_bytes}:v1", served.address());
         let remote = Pulled::open(&name, Settings::default()).unwrap();
         let options = ArchiveOptions { remote: Some(Arc::new(remote)), ..ArchiveOptions::default() };
         let archive = Archive::open(Path::new(&name), &mut Keeping::of_large(1 << 30), options).unwrap();

@@ -197,7 +197,7 @@ fn object<'o>(loader: &mut Loader<'_>, objects: &'o mut Objects, shmid: u64) -> 
     objects.entry(shmid).or_insert_with(read).as_ref()
 }
 
-fn map_of<'b>(
+pub(super) fn map_of<'b>(
     loader: &mut Loader<'_>,
     image: Option<&'b (String, Bytes)>,
     page_size: u64,
@@ -215,7 +215,7 @@ fn map_of<'b>(
 
 impl Pages {
     /// Counts the pages of a range.
-    fn count(map: &PageMap<'_>, start: u64, end: u64) -> Self {
+    pub(super) fn count(map: &PageMap<'_>, start: u64, end: u64) -> Self {
         let mut pages = Self::default();
         let page_size = map.page_size();
         for run in map.runs_since(start) {

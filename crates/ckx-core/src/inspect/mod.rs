@@ -25,6 +25,7 @@ pub mod network;
 pub mod overview;
 pub mod processes;
 pub mod seccomp;
+pub mod shared_memory;
 pub mod signals;
 pub mod sockets;
 pub mod stats;
@@ -129,6 +130,10 @@ pub const SECTIONS: &[Section] = &[
     Section::of::<descriptors::Descriptors>("descriptors", "What each process has open"),
     Section::of::<sockets::Sockets>("sockets", "Sockets with addresses, states and queues").by_default(),
     Section::of::<maps::Maps>("maps", "Mappings of each process, with their pages"),
+    Section::of::<shared_memory::SharedMemory>(
+        "shared-memory",
+        "Memory that processes share: who maps it, who has it open",
+    ),
     Section::of::<locks::Locks>("locks", "Locks and leases on files"),
     Section::of::<ipc::Ipc>("ipc", "System V shared memory, semaphores and message queues"),
     Section::of::<network::NetworkReport>(

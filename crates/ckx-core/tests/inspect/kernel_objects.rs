@@ -8,6 +8,7 @@ use ckx_core::inspect::Collect;
 use ckx_core::inspect::ipc::Ipc;
 use ckx_core::inspect::locks::Locks;
 use ckx_core::inspect::network::NetworkReport;
+use ckx_core::inspect::shared_memory::SharedMemory;
 use ckx_core::{Checkpoint, Options};
 use serde_json::Value;
 
@@ -100,4 +101,45 @@ fn links_semaphores_queues_and_locks_of_the_corpus() {
         links > 100 && sets > 5 && queues > 2 && locks > 10 && routes > 3,
         "{links} {sets} {queues} {locks} {routes}"
     );
+}
+
+#[test]
+fn shared_memory_of_the_corpus() {
+    let Some(place) = corpus() else { return };
+    let choose = |name: &str| name.ends_with(".img") || name.ends_with(".img.crit.json");
+    let (mut files, mut maps, mut segments) = (0, 0, 0);
+    for (name, all) in &directories(&place, "images.tar.zst", Some(choose)) {
+        if name.contains("synthetic-magic") || !all.contains_key("inventory.img") {
+            continue;
+        }
+        let found = SharedMemory::collect(&checkpoint(name, all, Options::default())).objects;
+        let object = |number: &Value| found.iter().find(|object| Some(object.shmid) == number.as_u64());
+        let open = crit(all, "files.img");
+        for inode in crit(all, "memfd.img") {
+            // One that nothing refers to is the memory of nobody.
+            let is_open = open.iter().any(|file| file["memfd"]["inode_id"] == inode["inode_id"]);
+            let Some(object) = object(&inode["shmid"]).filter(|_| is_open) else { continue };
+            assert_eq!((object.kind, object.size_bytes), ("memfd", inode["size"].as_u64()), "{name}");
+            files += 1;
+        }
+        for image in all.keys().filter(|image| image.starts_with("pagemap-shmem-") && image.ends_with(".img"))
+        {
+            let entries = crit(all, image);
+            let Some((_, runs)) = entries.split_first() else { continue };
+            let number = image.trim_start_matches("pagemap-shmem-").trim_end_matches(".img");
+            let object = object(&Value::from(number.parse::<u64>().expect("a number")));
+            let pages = object.expect("each map is of an object").pages.expect("it is whole");
+            let of_run = |run: &Value| run["nr_pages"].as_u64().filter(|pages| *pages > 0);
+            let count = |run: &Value| of_run(run).or(run["compat_nr_pages"].as_u64()).unwrap_or_default();
+            let expected: u64 = runs.iter().map(count).sum();
+            assert_eq!(
+                pages.present_pages + pages.parent_pages + pages.lazy_pages,
+                expected,
+                "{name} {image}"
+            );
+            maps += 1;
+        }
+        segments += found.iter().filter(|object| object.kind == "sysv").count();
+    }
+    assert!(files > 50 && maps > 50 && segments > 3, "{files} {maps} {segments}");
 }

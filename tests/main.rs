@@ -5,5 +5,6 @@ mod hostile;
 mod layering;
 mod move_walkthrough;
 mod peers;
+mod restore_yaml;
 mod schemas;
 mod threads;

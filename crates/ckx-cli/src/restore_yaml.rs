@@ -22,8 +22,9 @@ pub fn write(checkpoint: &Checkpoint, image: &str, path: &Path, ui: &mut Ui) -> 
     }
     let open = restore.mounts.iter().filter(|mount| mount.is_open).count();
     if open > 0 {
+        let what = if open == 1 { "volume" } else { "volumes" };
         ui.warn(
-            &format!("{open} volumes in `{}` are to be filled in before it can be used", path.display()),
+            &format!("`{}` has {open} {what} to be filled in before it can be used", path.display()),
             Some("the comments at its top say which"),
         );
     }

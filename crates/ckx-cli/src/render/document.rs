@@ -18,7 +18,7 @@ pub const SCHEMA: &str = "ckx.inspect/1";
 pub struct SourceLine {
     /// Path as given; `-` for standard input.
     pub path: Name,
-    /// `tar`, `directory`, `OCI layout`, `OCI archive`.
+    /// `tar`, `directory`, `OCI layout`, `OCI archive`, `registry`.
     pub form: &'static str,
     /// `none`, `gzip`, `zstd`, `xz`, `bzip2`, `lz4`.
     pub compression: &'static str,

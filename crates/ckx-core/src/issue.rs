@@ -29,6 +29,9 @@ pub struct Issue {
 /// How many items a reason lists before it only counts.
 const LISTED: usize = 10;
 
+/// Reason of an image that is not in the set.
+pub(crate) const MISSING: &str = "the image is missing";
+
 impl Issue {
     /// An issue of a whole image.
     pub fn new(image: &str, code: &'static str, reason: impl Into<String>) -> Self {
@@ -38,7 +41,7 @@ impl Issue {
 
     /// An image that is not in the set.
     pub fn missing(image: &str) -> Self {
-        Self::new(image, "missing", "the image is missing")
+        Self::new(image, "missing", MISSING)
     }
 
     /// An image whose bytes could not be had.

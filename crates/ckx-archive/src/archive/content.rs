@@ -136,6 +136,15 @@ impl Archive {
         }
     }
 
+    /// The parts of a streamed member that were asked for, by offset; `None` when it was not kept in
+    /// parts.
+    pub fn windows<'m>(&self, member: &'m Member) -> Option<&'m [(u64, Bytes)]> {
+        match &member.content {
+            Content::Windows(parts) => Some(parts),
+            _ => None,
+        }
+    }
+
     /// The first member of the name that a hard link has.
     fn linked(&self, member: &Member) -> Result<Bytes, Error> {
         let target = member.link.as_deref().map(crate::tarball::normal_name).unwrap_or_default();

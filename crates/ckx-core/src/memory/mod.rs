@@ -1,6 +1,54 @@
-//! Memory of processes, read where a question needs a few bytes of it.
+//! Memory of processes: [`Memory`] and [`AddressSpace`] are the doors to it.
+//!
+//! A process sees mappings; where the bytes of a page are depends on the mapping and on the dump. Private
+//! pages are in the pages file that the page map of the process names, shared ones in that of the object
+//! (`pagemap-shmem-ID.img`), unchanged ones in the dump before (`parent/`), and some in none: pages of
+//! files that were not written to, pages left on the dumping host, pages never touched, which are zeros.
+//! Each [`Piece`] says where its bytes come from, or why there are none.
 
-mod private;
+mod chain;
+mod files;
+mod held;
+mod passing;
+mod previous;
+mod run;
+mod space;
 
-pub(crate) use private::previous;
-pub use private::{Absence, read};
+pub use chain::Chain;
+pub(crate) use files::{PageFiles, page_size};
+pub use held::{HELD_BYTES, Memory};
+pub(crate) use passing::{Piped, SMALLEST_PAGE};
+pub(crate) use run::hash;
+pub use run::{Content, HashRun, Packed, Run, Why};
+pub use space::{AddressSpace, Piece};
+
+use crate::Checkpoint;
+use crate::model::Process;
+
+/// Reads the bytes from `start` to `end` of a process's private memory.
+///
+/// # Errors
+/// Why it ends early; what comes before that is in the first half.
+pub fn read(checkpoint: &Checkpoint, process: &Process, start: u64, end: u64) -> (Vec<u8>, Option<String>) {
+    let files = PageFiles::at_hand(checkpoint);
+    let chain = Chain::read(&files, &format!("pagemap-{}.img", process.pid));
+    let mut out = Vec::new();
+    let mut at = start;
+    for run in chain.runs(start, end) {
+        if run.start != at {
+            break;
+        }
+        at = run.end;
+        match run.unpacked().content {
+            Content::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Content::Zero | Content::Untouched => {
+                out.resize(usize::try_from(at - start).unwrap_or(0), 0);
+            }
+            Content::Absent(why) => return (out, Some(chain.reason(why))),
+            Content::Packed(_) => return (out, Some(chain.reason(Why::Packed))),
+            Content::Hashes(_) => return (out, Some(chain.reason(Why::NotKept))),
+        }
+    }
+    let missing = if chain.is_lost() { Why::Map } else { Why::File };
+    (out, (at < end).then(|| chain.reason(missing)))
+}

@@ -51,7 +51,7 @@ fn area(checkpoint: &Checkpoint, process: &Process, start: u64, end: u64) -> Res
     let end = end.min(start.saturating_add(MAX_ARGUMENTS));
     match memory::read(checkpoint, process, start, end) {
         (bytes, None) => Ok(bytes),
-        (_, Some(absence)) => Err(absence.to_string()),
+        (_, Some(reason)) => Err(reason),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Checkpoint, ImageSet, Name};
 
 /// A mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mapping {
+pub struct Mapping {
     /// First address.
     pub start: u64,
     /// Address behind the last.
@@ -23,13 +23,15 @@ pub(crate) struct Mapping {
     pub permissions: String,
     /// Where in its file it begins, in bytes.
     pub offset: Option<u64>,
+    /// Where in its shared object it begins, in bytes.
+    pub object_offset: u64,
     /// Where its pages are.
     pub content: Backing,
 }
 
 /// Where the pages of a mapping are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backing {
+pub enum Backing {
     /// In the page map of the process; what was not touched is zeros.
     Anonymous,
     /// The same, but what was not touched is as in the file.
@@ -70,7 +72,10 @@ pub(crate) fn of(checkpoint: &Checkpoint, process: &Process) -> Vec<Mapping> {
     list.sort_by_key(|mapping| mapping.start);
     let mut end = 0;
     for mapping in &mut list {
-        mapping.start = mapping.start.max(end);
+        let cut = mapping.start.max(end) - mapping.start;
+        mapping.start += cut;
+        mapping.object_offset = mapping.object_offset.saturating_add(cut);
+        mapping.offset = mapping.offset.map(|offset| offset.saturating_add(cut));
         end = end.max(mapping.end);
     }
     list.retain(|mapping| mapping.start < mapping.end);
@@ -120,7 +125,8 @@ fn mapping(
     let kind = if is_shared { 's' } else { 'p' };
     let permissions = [letter(1, 'r'), letter(2, 'w'), letter(4, 'x'), kind].iter().collect();
     let offset = has(status::FILE).then_some(vma.pgoff);
-    Mapping { start: vma.start, end: vma.end, name, permissions, offset, content: backing(checkpoint, vma) }
+    let content = backing(checkpoint, vma);
+    Mapping { start: vma.start, end: vma.end, name, permissions, offset, object_offset: vma.pgoff, content }
 }
 
 fn backing(checkpoint: &Checkpoint, vma: &VmaEntry) -> Backing {

@@ -1,5 +1,7 @@
 //! A page map that answers where the page of an address is.
 
+use std::sync::Arc;
+
 use crate::bytes::round_up;
 use crate::error::{Error, ErrorKind};
 use crate::frame::Image;
@@ -105,6 +107,13 @@ impl PageTotals {
 #[derive(Debug, Clone)]
 pub struct PageMap<'a> {
     first: PageEntries<'a>,
+    index: Arc<PageIndex>,
+}
+
+/// What reading a page map found, without the map: kept beside the bytes, it spares reading them again
+/// ([`PageMap::with_index`]).
+#[derive(Debug)]
+pub struct PageIndex {
     page_size: u64,
     marks: Vec<Mark>,
     totals: PageTotals,
@@ -136,16 +145,10 @@ impl<'a> PageMap<'a> {
                 0,
             ));
         }
-        let mut map = Self {
-            first: first.clone(),
-            page_size,
-            marks: Vec::new(),
-            totals: PageTotals::default(),
-            sorted: true,
-        };
+        let mut map = PageIndex { page_size, marks: Vec::new(), totals: PageTotals::default(), sorted: true };
         let mut end = 0;
         let mut file_offset = 0;
-        let mut entries = first;
+        let mut entries = first.clone();
         let mut position = entries.offset();
         while let Some(entry) = entries.next() {
             let entry = entry?;
@@ -169,7 +172,21 @@ impl<'a> PageMap<'a> {
             position = entries.offset();
         }
         map.totals.file_bytes = file_offset;
-        Ok(map)
+        Ok(Self { first, index: Arc::new(map) })
+    }
+
+    /// The map again, with what reading it found before. With the index of another image the answers mean
+    /// nothing, but are answers.
+    ///
+    /// # Errors
+    /// Framing errors of the head.
+    pub fn with_index(image: Image<'a>, index: &Arc<PageIndex>) -> Result<Self, Error> {
+        Ok(Self { first: PageEntries::new(image)?, index: Arc::clone(index) })
+    }
+
+    /// What reading it found.
+    pub fn index(&self) -> &Arc<PageIndex> {
+        &self.index
     }
 
     /// Number of the pages file.
@@ -179,17 +196,17 @@ impl<'a> PageMap<'a> {
 
     /// Page size in bytes.
     pub fn page_size(&self) -> u64 {
-        self.page_size
+        self.index.page_size
     }
 
     /// Counts over the whole map.
     pub fn totals(&self) -> PageTotals {
-        self.totals
+        self.index.totals
     }
 
     /// Whether the entries are in address order and do not overlap, as CRIU writes them.
     pub fn is_sorted(&self) -> bool {
-        self.sorted
+        self.index.sorted
     }
 
     /// The runs in file order.
@@ -200,9 +217,9 @@ impl<'a> PageMap<'a> {
     /// The runs that end behind an address, in file order. In a map that is not sorted some may be
     /// left out.
     pub fn runs_since(&self, vaddr: u64) -> impl Iterator<Item = PageRun<'a>> + use<'a> {
-        let page_size = self.page_size;
-        let after = self.marks.partition_point(|mark| mark.vaddr <= vaddr);
-        let mark = after.checked_sub(1).and_then(|at| self.marks.get(at)).copied();
+        let page_size = self.index.page_size;
+        let after = self.index.marks.partition_point(|mark| mark.vaddr <= vaddr);
+        let mark = after.checked_sub(1).and_then(|at| self.index.marks.get(at)).copied();
         self.runs_from(mark)
             .skip_while(move |run| entry_end(&run.entry, page_size).is_none_or(|end| end <= vaddr))
     }
@@ -212,7 +229,7 @@ impl<'a> PageMap<'a> {
             Some(mark) => (self.first.clone().at(mark.offset, mark.index), mark.file_offset),
             None => (self.first.clone(), 0),
         };
-        let page_size = self.page_size;
+        let page_size = self.index.page_size;
         // Everything was checked when the map was read.
         entries.map_while(Result::ok).map_while(move |entry| {
             let (residency, after) = place(&entry, page_size, file_offset).ok()?;
@@ -226,18 +243,20 @@ impl<'a> PageMap<'a> {
     /// # Errors
     /// [`ErrorKind::BadPageMap`] when the entries overlap or are out of order.
     pub fn run_at(&self, vaddr: u64) -> Result<Option<PageRun<'a>>, Error> {
-        if !self.sorted {
+        if !self.index.sorted {
             let reason = "the entries overlap or are not in address order, so no page can be looked up";
             return Err(self.first.bad(ErrorKind::BadPageMap { reason }, self.first.offset(), 1));
         }
-        let after = self.marks.partition_point(|mark| mark.vaddr <= vaddr);
-        let Some(mark) = after.checked_sub(1).and_then(|at| self.marks.get(at)) else { return Ok(None) };
+        let after = self.index.marks.partition_point(|mark| mark.vaddr <= vaddr);
+        let Some(mark) = after.checked_sub(1).and_then(|at| self.index.marks.get(at)) else {
+            return Ok(None);
+        };
         // One more than a stride: runs of no pages may share an address with the next mark.
         Ok(self
             .runs_from(Some(*mark))
             .take_while(|run| run.entry.vaddr <= vaddr)
             .take(PAGEMAP_STRIDE)
-            .find(|run| entry_end(&run.entry, self.page_size).is_some_and(|end| vaddr < end)))
+            .find(|run| entry_end(&run.entry, self.index.page_size).is_some_and(|end| vaddr < end)))
     }
 
     /// Where the page of an address is.
@@ -246,13 +265,13 @@ impl<'a> PageMap<'a> {
     /// As [`PageMap::run_at`].
     pub fn find(&self, vaddr: u64) -> Result<PagePlace, Error> {
         let Some(run) = self.run_at(vaddr)? else { return Ok(PagePlace::Absent) };
-        let page = (vaddr - run.entry.vaddr) / self.page_size;
+        let page = (vaddr - run.entry.vaddr) / self.index.page_size;
         Ok(match run.residency {
             Residency::Present { file_offset } => {
-                PagePlace::Present { file_offset: file_offset + page * self.page_size }
+                PagePlace::Present { file_offset: file_offset + page * self.index.page_size }
             }
             Residency::Blocks { file_offset, blocks } => blocks
-                .iter(run.entry.pages, self.page_size)
+                .iter(run.entry.pages, self.index.page_size)
                 .find(|block| page < block.first_page + block.pages)
                 .map_or(PagePlace::Absent, |block| match block.encoding {
                     super::BlockEncoding::Zero => PagePlace::Zero,

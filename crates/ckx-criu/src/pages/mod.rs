@@ -22,7 +22,7 @@ mod map;
 
 pub use blocks::{Block, BlockEncoding, Blocks};
 pub use entry::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT, PageEntries, PageEntry};
-pub use map::{PageMap, PagePlace, PageRun, PageTotals, Residency};
+pub use map::{PageIndex, PageMap, PagePlace, PageRun, PageTotals, Residency};
 
 /// `AT_PAGESZ`: page size of the process, in the auxiliary vector.
 const AT_PAGESZ: u64 = 6;

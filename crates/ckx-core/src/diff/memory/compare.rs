@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::runs::{Content, Step, Why, hash};
+use super::steps::Step;
 use crate::diff::change::Mark;
+use crate::memory::{Content, Why, hash};
 
 /// Pages that differ in one way, one behind the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(super) struct Tally {
     pub added: u64,
     pub removed: u64,
     /// Pages that cannot be read, by side and reason.
-    pub unknown: [[u64; 4]; 2],
+    pub unknown: [[u64; Why::COUNT]; 2],
     /// Bytes that differ in changed pages; `None` once a page is only known by its hash.
     pub changed_bytes: Option<u64>,
     pub stretches: Vec<Stretch>,
@@ -126,9 +127,9 @@ impl<'a> Page<'a> {
                 let hash = run.all.get(run.from.saturating_add(at));
                 hash.map_or(Self::Unknown(Why::Lost), |hash| Self::Hash(*hash))
             }
-            Content::Zero => Self::Zero,
+            Content::Zero | Content::Untouched => Self::Zero,
             Content::Packed(_) => Self::Unknown(Why::Packed),
-            Content::Unknown(why) => Self::Unknown(*why),
+            Content::Absent(why) => Self::Unknown(*why),
         }
     }
 
@@ -308,8 +309,9 @@ fn rows(start: u64, (before, after): (Option<&[u8]>, Option<&[u8]>), manner: Man
 mod tests {
     use bytes::Bytes;
 
-    use super::super::runs::{HashRun, Packed, Run, Steps};
+    use super::super::steps::Steps;
     use super::*;
+    use crate::memory::{HashRun, Packed, Run};
 
     const PAGE: u64 = 4096;
     const MANNER: Manner = Manner { page_size: PAGE, is_anonymous: true, show_bytes: 64 };
@@ -317,13 +319,18 @@ mod tests {
     fn bytes(start: u64, pages: &[u8]) -> Run {
         let data: Vec<u8> = pages.iter().flat_map(|byte| [*byte; PAGE as usize]).collect();
         let end = start + data.len() as u64;
-        Run { start, end, content: Content::Bytes(data.into()) }
+        Run { start, end, level: 0, content: Content::Bytes(data.into()) }
     }
 
     fn hashes(start: u64, pages: &[u8]) -> Run {
         let all: Vec<u128> = pages.iter().map(|byte| hash(&[*byte; PAGE as usize])).collect();
         let end = start + all.len() as u64 * PAGE;
-        Run { start, end, content: Content::Hashes(HashRun { all: all.into(), from: 0, page_size: PAGE }) }
+        Run {
+            start,
+            end,
+            level: 0,
+            content: Content::Hashes(HashRun { all: all.into(), from: 0, page_size: PAGE }),
+        }
     }
 
     fn tally(before: Vec<Run>, after: Vec<Run>, manner: Manner) -> Tally {
@@ -358,7 +365,7 @@ mod tests {
 
     #[test]
     fn hashes_bytes_and_zeros_compare() {
-        let zero = |pages: u64| Run { start: 0, end: pages * PAGE, content: Content::Zero };
+        let zero = |pages: u64| Run { start: 0, end: pages * PAGE, level: 0, content: Content::Zero };
         assert_eq!(
             counts(&tally(vec![hashes(0, &[1, 2])], vec![bytes(0, &[1, 3])], MANNER)),
             [1, 1, 0, 0, 0]
@@ -393,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_neither_same_nor_different() {
-        let unknown = Run { start: 0, end: 2 * PAGE, content: Content::Unknown(Why::Lazy) };
+        let unknown = Run { start: 0, end: 2 * PAGE, level: 0, content: Content::Absent(Why::Lazy) };
         assert_eq!(counts(&tally(vec![unknown.clone()], vec![bytes(0, &[1])], MANNER)), [0, 0, 0, 0, 2]);
         // A pages file that is cut off.
         let mut cut = bytes(0, &[1, 2]);

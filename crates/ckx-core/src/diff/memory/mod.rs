@@ -5,10 +5,8 @@
 
 mod compare;
 mod objects;
-mod pages;
-mod passing;
 mod report;
-mod runs;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt as _;
@@ -19,11 +17,11 @@ pub use report::{MemoryChange, Range, Row};
 use crate::diff::change::{Change, Mark};
 use crate::diff::mappings::{self, Backing, Mapping, Unit};
 use crate::diff::{Comparison, Pair, Side};
+use crate::memory::{Chain, Content, PageFiles, Piped, Run, SMALLEST_PAGE, Why, page_size};
 use crate::model::Process;
 use crate::{Checkpoint, Issue};
 use compare::{Manner, Tally};
-use pages::{Levels, PageFiles, Space};
-use runs::{Content, Run, Steps, Why};
+use steps::Steps;
 
 /// Compares the memory of all pairs, and the objects that they share.
 pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
@@ -31,13 +29,13 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
     let sizes = [page_size(pair.before), page_size(pair.after)];
     let is_hashed = |checkpoint: &Checkpoint| !checkpoint.page_hashes().is_empty();
     let unit = match is_hashed(pair.before) || is_hashed(pair.after) {
-        true => passing::SMALLEST_PAGE,
+        true => SMALLEST_PAGE,
         false => sizes[0].min(sizes[1]),
     };
     let read = || {
         rayon::join(
-            || PageFiles::new(pair.before, sizes[0], unit),
-            || PageFiles::new(pair.after, sizes[1], unit),
+            || PageFiles::hashed(pair.before, sizes[0], unit),
+            || PageFiles::hashed(pair.after, sizes[1], unit),
         )
     };
     let (before, after) = read();
@@ -64,14 +62,7 @@ pub fn open(path: &Path, options: crate::Options) -> Result<Checkpoint, ckx_arch
     let is_read_once = options.archive.remote.is_some()
         || path.as_os_str() == ckx_archive::archive::STDIN
         || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-    if is_read_once { passing::Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
-}
-
-/// Page size of the machine; processes of one dump have one.
-fn page_size(checkpoint: &Checkpoint) -> u64 {
-    let mms = checkpoint.processes().list.iter().filter_map(|process| process.mm.as_ref());
-    let mut sizes = mms.filter_map(|mm| ckx_criu::pages::page_size_of(&mm.mm_saved_auxv));
-    sizes.next().unwrap_or(4096)
+    if is_read_once { Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
 }
 
 struct Memory<'a> {
@@ -85,9 +76,9 @@ struct Memory<'a> {
 }
 
 /// Both spaces of a comparison.
-struct Spaces<'s, 'l> {
-    before: &'s Space<'l>,
-    after: &'s Space<'l>,
+struct Spaces<'s> {
+    before: &'s Chain,
+    after: &'s Chain,
 }
 
 impl Memory<'_> {
@@ -125,12 +116,12 @@ impl Memory<'_> {
     }
 
     /// Of a process whose mappings are all at other addresses only the pages are counted.
-    fn elsewhere(&mut self, place: &str, spaces: &Spaces<'_, '_>, unknown: &mut Unknown) {
+    fn elsewhere(&mut self, place: &str, spaces: &Spaces<'_>, unknown: &mut Unknown) {
         let page_size = self.unit;
-        let mut count = |space: &Space<'_>, side: usize| {
+        let mut count = |space: &Chain, side: usize| {
             space.runs(0, u64::MAX).fold(0u64, |pages, run| {
                 let of_run = (run.end - run.start) / page_size.max(1);
-                if let Content::Unknown(why) = run.content {
+                if let Content::Absent(why) = run.content {
                     unknown.0[side][why as usize] += of_run;
                 }
                 pages.saturating_add(of_run)
@@ -144,17 +135,15 @@ impl Memory<'_> {
     }
 
     /// Reads the page maps of both sides and lets `compare` work on them.
-    fn spaces(&mut self, names: &[String; 2], compare: impl FnOnce(&mut Self, Spaces<'_, '_>) -> Unknown) {
-        let before = Levels::read(self.files[0], &names[0]);
-        let after = Levels::read(self.files[1], &names[1]);
-        let maps = (before.maps(), after.maps());
-        let unknown = match maps.0.is_lost() || maps.1.is_lost() {
+    fn spaces(&mut self, names: &[String; 2], compare: impl FnOnce(&mut Self, Spaces<'_>) -> Unknown) {
+        let before = Chain::read(self.files[0], &names[0]);
+        let after = Chain::read(self.files[1], &names[1]);
+        let unknown = match before.is_lost() || after.is_lost() {
             true => Unknown::default(),
-            false => compare(self, Spaces { before: &maps.0, after: &maps.1 }),
+            false => compare(self, Spaces { before: &before, after: &after }),
         };
-        for (side, levels, space) in [(Side::Before, &before, &maps.0), (Side::After, &after, &maps.1)] {
-            let issues = levels.issues.iter().chain(&space.issues).cloned();
-            self.found.issues.extend(issues.map(|issue| (side, issue)));
+        for (side, chain) in [(Side::Before, &before), (Side::After, &after)] {
+            self.found.issues.extend(chain.issues().iter().cloned().map(|issue| (side, issue)));
             let name = match side {
                 Side::Before => &names[0],
                 Side::After => &names[1],
@@ -211,6 +200,7 @@ impl Memory<'_> {
                 name: Some(crate::Name::from(name)),
                 permissions: "rw-s".to_owned(),
                 offset: None,
+                object_offset: 0,
                 content: Backing::Object(*a),
             };
             let both = Some(&object);
@@ -251,7 +241,7 @@ impl Memory<'_> {
     }
 }
 
-impl Spaces<'_, '_> {
+impl Spaces<'_> {
     fn tally(&self, unit: &Unit<'_>, manner: Manner) -> Tally {
         let steps = unit.ranges.iter().flat_map(|(start, end)| {
             let (start, end) = (*start, *end);
@@ -268,7 +258,7 @@ impl Spaces<'_, '_> {
 
 /// Pages that could not be compared, by the side that lacks them and by the reason.
 #[derive(Default)]
-struct Unknown([[u64; 4]; 2]);
+struct Unknown([[u64; Why::COUNT]; 2]);
 
 impl Unknown {
     fn add(&mut self, tally: &Tally) {

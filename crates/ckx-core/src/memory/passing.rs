@@ -8,7 +8,7 @@ use ckx_archive::archive::Kept;
 use ckx_archive::tarball::{Step, TarMember};
 use ckx_archive::{Archive, Interest, Interests};
 
-use super::runs::hash;
+use super::run::hash;
 use crate::{Checkpoint, Options, Wanted};
 
 /// Bytes of pages of a compressed source that are held; above that a hash of each page is.
@@ -66,11 +66,11 @@ impl Interests for Pages {
 }
 
 /// Page size of hashes that are made before the page size is known.
-pub(super) const SMALLEST_PAGE: u64 = 4096;
+pub(crate) const SMALLEST_PAGE: u64 = 4096;
 
 /// What comparing wants of a pipe: what inspecting wants, and the pages, held if they are few, else their
 /// hashes.
-pub(super) struct Piped {
+pub(crate) struct Piped {
     wanted: Wanted,
     pages: Pages,
     left: u64,

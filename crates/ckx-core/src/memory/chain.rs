@@ -10,8 +10,8 @@ use super::files::{PageFiles, Store};
 use super::previous::previous;
 use super::run::{Content, Packed, Run, Why};
 use crate::Issue;
-use crate::issue::MISSING;
 use crate::checkpoint::joined;
+use crate::issue::MISSING;
 
 /// Previous dumps that are followed; chains of engines have one, of live migration a handful.
 const MAX_DUMPS: usize = 64;

@@ -1,11 +1,13 @@
 //! What a reader wants of a source that is decoded once.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::archive::content::Content;
-use crate::archive::{Member, Window};
+use crate::Compression;
+use crate::archive::{Archive, Backing, Form, Member, Source, Window};
 use crate::tarball::{Step, TarMember};
 
 /// What a reader wants of a member that goes by.
@@ -73,6 +75,18 @@ impl Kept<'_> {
             Content::Whole(data) => Some(data),
             _ => None,
         }
+    }
+
+    /// The source so far, as an archive: its members share their content with it.
+    pub fn archive(&self) -> Archive {
+        let source = Source {
+            path: PathBuf::new(),
+            form: Form::Tar,
+            compression: Compression::None,
+            backing: Backing::Streamed,
+            size_bytes: 0,
+        };
+        Archive::new(source, self.members.to_vec(), Vec::new())
     }
 
     /// Members so far.

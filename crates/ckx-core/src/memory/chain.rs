@@ -23,6 +23,7 @@ const FOLLOWED: u64 = 16 << 20;
 /// change since the dump before, by the map there. It holds windows of the images and can be kept.
 #[derive(Debug, Default)]
 pub struct Chain {
+    name: String,
     dumps: Vec<Dump>,
     page_size: u64,
     /// What is hashed at once where the pages went by.
@@ -31,6 +32,31 @@ pub struct Chain {
     end: Option<Why>,
     /// What is missing or broken.
     issues: Vec<Issue>,
+}
+
+/// A place in a pages file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    pub address: u64,
+    pub offset: u64,
+    /// Bytes in the file.
+    pub stored: u64,
+    /// Bytes of memory.
+    pub len: u64,
+    /// Whether it is a block of LZ4.
+    pub packed: bool,
+}
+
+impl Stored {
+    /// Leaves out the first bytes.
+    pub fn advance(&mut self, bytes: u64) {
+        self.offset = self.offset.saturating_add(bytes);
+        self.stored = self.stored.saturating_sub(bytes);
+        if !self.packed {
+            self.address = self.address.saturating_add(bytes);
+            self.len = self.len.saturating_sub(bytes);
+        }
+    }
 }
 
 /// One dump's page map, and its pages file.
@@ -90,6 +116,7 @@ impl Chain {
     /// Reads the maps of the file name `name`: `pagemap-7.img`, `pagemap-shmem-9.img`.
     pub(crate) fn read(files: &PageFiles<'_>, name: &str) -> Self {
         let mut chain = Self {
+            name: name.to_owned(),
             page_size: files.page_size(),
             unit: files.unit(),
             end: Some(Why::Parent),
@@ -128,6 +155,50 @@ impl Chain {
             place = previous(checkpoint, &directory);
         }
         chain
+    }
+
+    /// Name of the page map.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether some of its pages are in an earlier dump.
+    pub fn has_parent(&self) -> bool {
+        self.dumps.first().and_then(Dump::map).is_some_and(|map| map.totals().parent_pages > 0)
+    }
+
+    /// Where the pages of the newest dump are stored, in the order of addresses and of the file.
+    pub(super) fn stored_runs(&self) -> Vec<Stored> {
+        let mut stored = Vec::new();
+        let Some(map) = self.dumps.first().and_then(Dump::map) else { return stored };
+        for run in map.runs() {
+            let (address, pages) = (run.entry.vaddr, run.entry.pages);
+            match run.residency {
+                Residency::Present { file_offset } => {
+                    let len = pages.saturating_mul(self.page_size);
+                    stored.push(Stored { address, offset: file_offset, stored: len, len, packed: false });
+                }
+                Residency::Blocks { file_offset, blocks } => {
+                    for block in blocks.iter(pages, self.page_size) {
+                        let packed = match block.encoding {
+                            BlockEncoding::Zero => continue,
+                            BlockEncoding::Raw => false,
+                            BlockEncoding::Lz4 => true,
+                        };
+                        let len = block.pages.saturating_mul(self.page_size);
+                        stored.push(Stored {
+                            address: address.saturating_add(block.first_page.saturating_mul(self.page_size)),
+                            offset: file_offset.saturating_add(block.offset),
+                            stored: if packed { block.stored_bytes } else { len },
+                            len,
+                            packed,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        stored
     }
 
     /// Whether there is no map at all, and so nothing is known.

@@ -100,6 +100,11 @@ impl<'a> PageFiles<'a> {
         self.page_size
     }
 
+    pub fn set_page_size(&mut self, page_size: u64) {
+        self.page_size = page_size;
+        self.unit = page_size;
+    }
+
     pub fn unit(&self) -> u64 {
         self.unit
     }

@@ -1,7 +1,9 @@
 //! The memory of a whole checkpoint.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::chain::Chain;
 use super::files::PageFiles;
 use super::space::{AddressSpace, Chains};
 use crate::model::Process;
@@ -29,13 +31,26 @@ impl<'c> Memory<'c> {
     pub fn held(checkpoint: &'c Checkpoint, budget: u64, processes: &[&Process]) -> Self {
         let chains = Mutex::default();
         let at_hand = Self { files: PageFiles::at_hand(checkpoint), chains };
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         for process in processes {
             let space = at_hand.space(process);
             names.extend(space.chains().flat_map(|chain| chain.members().map(<[u8]>::to_vec)));
         }
+        Self::of_members(checkpoint, budget, &names)
+    }
+
+    /// The same with these pages files.
+    pub(super) fn of_members(checkpoint: &'c Checkpoint, budget: u64, names: &HashSet<Vec<u8>>) -> Self {
         let files = PageFiles::bytes(checkpoint, budget, &|name| names.contains(name));
         Self { files, chains: Mutex::default() }
+    }
+
+    /// With a page size that is known from elsewhere.
+    pub(super) fn with_page_size(mut self, page_size: Option<u64>) -> Self {
+        if let Some(page_size) = page_size {
+            self.files.set_page_size(page_size);
+        }
+        self
     }
 
     /// The checkpoint.
@@ -51,6 +66,12 @@ impl<'c> Memory<'c> {
     /// Why the pages of the source could not be had.
     pub fn issue(&self) -> Option<&Issue> {
         self.files.issue.as_ref()
+    }
+
+    /// The pages of a shared object.
+    pub fn object(&self, shmid: u64) -> Arc<Chain> {
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        chains.object(&self.files, shmid)
     }
 
     /// The memory of one process. It holds what it needs and lives on its own.

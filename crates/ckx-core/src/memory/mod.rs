@@ -6,14 +6,18 @@
 //! files that were not written to, pages left on the dumping host, pages never touched, which are zeros.
 //! Each [`Piece`] says where its bytes come from, or why there are none.
 
+mod area;
 mod chain;
 mod files;
 mod held;
 mod passing;
 mod previous;
 mod run;
+pub mod search;
 mod space;
+mod sweep;
 
+pub use area::{Area, Owner, Place};
 pub use chain::Chain;
 pub(crate) use files::{PageFiles, page_size};
 pub use held::{HELD_BYTES, Memory};
@@ -21,6 +25,7 @@ pub(crate) use passing::{Piped, SMALLEST_PAGE};
 pub(crate) use run::hash;
 pub use run::{Content, HashRun, Packed, Run, Why};
 pub use space::{AddressSpace, Piece};
+pub use sweep::{Sink, Swept, areas, open_and_sweep, sweep};
 
 use crate::Checkpoint;
 use crate::model::Process;

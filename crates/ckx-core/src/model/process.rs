@@ -148,6 +148,12 @@ impl Process {
         process
     }
 
+    /// A process by its own images alone: who its parent is, its threads and its group are not known.
+    pub(crate) fn alone(checkpoint: &Checkpoint, pid: u32) -> Self {
+        let entry = PstreeEntry { pid, ..PstreeEntry::default() };
+        Self::read(checkpoint, &mut Loader::new(checkpoint), &entry)
+    }
+
     /// Whether it has ended and was not waited for.
     pub fn is_zombie(&self) -> bool {
         self.state == Some(TaskState::Zombie)

@@ -1,0 +1,401 @@
+//! Texts in memory.
+
+use std::sync::Arc;
+
+use ckx_archive::tarball::Step;
+use rayon::prelude::*;
+
+use crate::memory::area::Area;
+use crate::memory::sweep::Sink;
+
+/// Bytes that one thread looks at. The results do not depend on it.
+const CHUNK: usize = 1 << 20;
+
+/// Chunks that are looked at before their results are told.
+const BATCH: usize = 16;
+
+/// Bytes after which a text is told in parts.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// Bytes of a text that may lie before a border.
+const MAX_HELD: usize = MAX_TEXT;
+
+/// A text that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text<'t> {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Bytes of a character.
+    pub width: Width,
+    /// The bytes as they are stored.
+    pub stored: &'t [u8],
+}
+
+impl Text<'_> {
+    /// Its characters, all of which are printable ASCII or tabs.
+    pub fn characters(&self) -> impl Iterator<Item = u8> + '_ {
+        self.stored.iter().copied().step_by(self.width.bytes())
+    }
+}
+
+/// How the characters of a text are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Width {
+    /// One byte each.
+    Ascii,
+    /// Two bytes each, the second of which is zero: UTF-16, little-endian.
+    Utf16,
+}
+
+impl Width {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Ascii => 1,
+            Self::Utf16 => 2,
+        }
+    }
+}
+
+/// Which texts are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts {
+    /// Characters that a text has at least. Less than 2 is taken for 2.
+    pub min: usize,
+    /// Those of one byte a character.
+    pub ascii: bool,
+    /// Those of two.
+    pub utf16: bool,
+}
+
+/// Printable, as `strings` has it.
+const PRINTABLE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'\t' as usize] = true;
+    table
+};
+
+fn is_printable(byte: u8) -> bool {
+    PRINTABLE[usize::from(byte)]
+}
+
+/// A text in a piece: where it begins, where it ends, how it is stored.
+type Span = (usize, usize, Width);
+
+impl Texts {
+    fn min(self) -> usize {
+        self.min.max(2)
+    }
+
+    /// Texts that begin in a chunk, by place. They may end behind it.
+    fn in_chunk(self, bytes: &[u8], start: usize, limit: usize) -> Vec<Span> {
+        let mut spans = Vec::new();
+        if self.ascii {
+            self.ascii(bytes, start, limit, &mut spans);
+        }
+        if self.utf16 {
+            self.utf16(bytes, start, limit, &mut spans);
+            if self.ascii {
+                spans.sort_unstable();
+            }
+        }
+        spans
+    }
+
+    /// A text of `min` characters covers every `min`th byte somewhere: only those are looked at.
+    fn ascii(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
+        let min = self.min();
+        let mut low = start;
+        let mut at = start + min - 1;
+        // What began before the chunk is told there.
+        if start > 0 && bytes.get(start - 1).copied().is_some_and(is_printable) {
+            low = start + run_length(bytes.get(start..limit).unwrap_or_default());
+            at = low + min - 1;
+        }
+        while low < limit {
+            let Some(byte) = bytes.get(at) else { break };
+            if !is_printable(*byte) {
+                low = at + 1;
+                at += min;
+                continue;
+            }
+            let before = bytes.get(low..at).unwrap_or_default();
+            let first = at - before.iter().rev().take_while(|byte| is_printable(**byte)).count();
+            let end = at + run_length(bytes.get(at..).unwrap_or_default());
+            if first >= limit {
+                break;
+            }
+            if end - first >= min {
+                spans.push((first, end, Width::Ascii));
+            }
+            low = end + 1;
+            at = end + min;
+        }
+    }
+
+    /// The same for pairs of bytes. A text may begin at an even or an odd address.
+    fn utf16(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
+        let pair = |at: usize| {
+            matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char))
+        };
+        let step = 2 * self.min() - 2;
+        let mut low = start;
+        if start >= 2 {
+            // What began before the chunk is told there.
+            for parity in [0, 1] {
+                if pair(start - 2 + parity) {
+                    let mut end = start + parity;
+                    while end < limit && pair(end) {
+                        end += 2;
+                    }
+                    low = low.max(end);
+                }
+            }
+        }
+        let mut at = low + step;
+        while low < limit && at < bytes.len() {
+            let inside = if pair(at) { Some(at) } else { at.checked_sub(1).filter(|at| *at >= low && pair(*at)) };
+            let Some(inside) = inside else {
+                low = at;
+                at += step;
+                continue;
+            };
+            let mut first = inside;
+            while first >= low + 2 && pair(first - 2) {
+                first -= 2;
+            }
+            let mut end = inside;
+            while pair(end) {
+                end += 2;
+            }
+            if first >= limit {
+                break;
+            }
+            if (end - first) / 2 >= self.min() {
+                spans.push((first, end, Width::Utf16));
+            }
+            low = end;
+            at = end + step;
+        }
+    }
+}
+
+/// Printable bytes at the beginning.
+fn run_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !is_printable(*byte)).unwrap_or(bytes.len())
+}
+
+/// Finds texts in what is shown to it.
+pub struct Strings<F> {
+    texts: Texts,
+    area: Option<Arc<Area>>,
+    /// What reached the end of the piece before, and may go on.
+    held: Vec<u8>,
+    /// Address of the first byte of it.
+    held_at: u64,
+    next: u64,
+    found: F,
+}
+
+impl<F: FnMut(&Area, Text<'_>) -> Step> Strings<F> {
+    /// Calls `found` for each text. Those of an area come in the order of their addresses.
+    pub fn new(texts: Texts, found: F) -> Self {
+        Self { texts, area: None, held: Vec::new(), held_at: 0, next: 0, found }
+    }
+
+    fn spans(&mut self, address: u64, bytes: &[u8], spans: &[Span]) -> Step {
+        let Some(area) = &self.area else { return Step::Next };
+        for (start, end, width) in spans {
+            let mut at = *start;
+            // One that is endless is told in parts.
+            while at < *end {
+                let to = (at + MAX_TEXT).min(*end);
+                let stored = bytes.get(at..to).unwrap_or_default();
+                let text = Text { address: address.saturating_add(at as u64), width: *width, stored };
+                if (self.found)(area, text) == Step::Stop {
+                    return Step::Stop;
+                }
+                at = to;
+            }
+        }
+        Step::Next
+    }
+
+    /// Tells what was held, as nothing goes on from there.
+    fn flush(&mut self) -> Step {
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            return Step::Next;
+        }
+        let spans = self.texts.in_chunk(&held, 0, held.len());
+        self.spans(self.held_at, &held, &spans)
+    }
+}
+
+/// Whether a byte can be in a text, behind this one: no text goes on over one that cannot.
+fn goes_on(before: u8, byte: u8) -> bool {
+    is_printable(byte) || byte == 0 && is_printable(before)
+}
+
+/// Bytes at the end that a text may be of that goes on in the next piece.
+fn open(bytes: &[u8]) -> usize {
+    let start = bytes.len() - bytes.len().min(MAX_HELD);
+    let tail = bytes.get(start..).unwrap_or_default();
+    let pairs = tail.array_windows::<2>();
+    let broken = pairs.rev().position(|[before, byte]| !goes_on(*before, *byte));
+    match (broken, tail.first()) {
+        (Some(behind), _) => {
+            // The byte behind the break begins a text only if it is printable.
+            let is_begun = tail.get(tail.len() - 1 - behind).copied().is_some_and(is_printable);
+            behind + usize::from(is_begun)
+        }
+        (None, Some(first)) => tail.len() - usize::from(!is_printable(*first)),
+        (None, None) => 0,
+    }
+}
+
+/// Bytes at the beginning that a text may go on in whose last byte is this.
+fn joined(last: u8, bytes: &[u8]) -> usize {
+    let mut before = last;
+    let mut goes_on = |byte: &&u8| {
+        let goes_on = goes_on(before, **byte);
+        before = **byte;
+        goes_on
+    };
+    bytes.iter().take(MAX_HELD).take_while(&mut goes_on).count()
+}
+
+impl<F: FnMut(&Area, Text<'_>) -> Step> Sink for Strings<F> {
+    fn area(&mut self, area: &Arc<Area>) {
+        self.area = Some(Arc::clone(area));
+    }
+
+    fn bytes(&mut self, address: u64, bytes: &[u8]) -> Step {
+        let mut from = 0;
+        if address != self.next && self.flush() == Step::Stop {
+            return Step::Stop;
+        }
+        self.next = address.saturating_add(bytes.len() as u64);
+        if let Some(last) = self.held.last() {
+            from = joined(*last, bytes);
+            self.held.extend_from_slice(bytes.get(..from).unwrap_or_default());
+            if from == bytes.len() && self.held.len() < MAX_TEXT {
+                return Step::Next;
+            }
+            if self.flush() == Step::Stop {
+                return Step::Stop;
+            }
+        }
+        let open = open(bytes.get(from..).unwrap_or_default());
+        let end = bytes.len() - open;
+        let inside = bytes.get(from..end).unwrap_or_default();
+        let base = address.saturating_add(from as u64);
+        let texts = self.texts;
+        let chunks: Vec<usize> = (0..inside.len()).step_by(CHUNK).collect();
+        for batch in chunks.chunks(BATCH) {
+            let look = |start: &usize| texts.in_chunk(inside, *start, (start + CHUNK).min(inside.len()));
+            let found: Vec<Vec<Span>> = match batch {
+                [start] => vec![look(start)],
+                _ => batch.par_iter().map(look).collect(),
+            };
+            for spans in found {
+                if self.spans(base, inside, &spans) == Step::Stop {
+                    return Step::Stop;
+                }
+            }
+        }
+        self.held.extend_from_slice(bytes.get(end..).unwrap_or_default());
+        self.held_at = address.saturating_add(end as u64);
+        Step::Next
+    }
+
+    fn end(&mut self) -> Step {
+        let step = self.flush();
+        self.next = 0;
+        self.area = None;
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::memory::search::testing::area;
+
+    type Found = Vec<(u64, Width, Vec<u8>)>;
+
+    fn found(texts: Texts, bytes: &[u8], cuts: &[usize]) -> Found {
+        let mut all = Found::new();
+        let mut strings = Strings::new(texts, |_, text| {
+            all.push((text.address, text.width, text.characters().collect()));
+            Step::Next
+        });
+        strings.area(&area());
+        let mut at = 0;
+        for cut in cuts.iter().copied().chain([bytes.len()]) {
+            if cut > at {
+                strings.bytes(at as u64, &bytes[at..cut]);
+                at = cut;
+            }
+        }
+        strings.end();
+        all
+    }
+
+    /// The plain definition: longest rows of printable characters.
+    fn expected(texts: Texts, bytes: &[u8]) -> Found {
+        let mut all = Found::new();
+        let mut rows = |width: Width, is_char: &dyn Fn(usize) -> bool| {
+            let mut at = 0;
+            while at < bytes.len() {
+                let mut end = at;
+                while is_char(end) {
+                    end += width.bytes();
+                }
+                if (end - at) / width.bytes() >= texts.min {
+                    let stored = Text { address: 0, width, stored: &bytes[at..end] };
+                    all.push((at as u64, width, stored.characters().collect()));
+                }
+                at = end.max(at + 1);
+            }
+        };
+        rows(Width::Ascii, &|at| bytes.get(at).copied().is_some_and(is_printable));
+        rows(Width::Utf16, &|at| matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char)));
+        all.sort();
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn all_texts_are_found_however_the_bytes_are_cut(
+            bytes in prop::collection::vec(prop::sample::select(vec![0u8, 0, b'a', b'b', b'c', 7]), 0..80),
+            mut cuts in prop::collection::vec(0usize..80, 0..6),
+            min in 2usize..5,
+        ) {
+            let texts = Texts { min, ascii: true, utf16: true };
+            cuts.retain(|cut| *cut < bytes.len());
+            cuts.sort_unstable();
+            let mut all = found(texts, &bytes, &cuts);
+            all.sort();
+            prop_assert_eq!(all, expected(texts, &bytes));
+        }
+    }
+
+    #[test]
+    fn chunks_change_nothing() {
+        let texts = Texts { min: 4, ascii: true, utf16: true };
+        let mut bytes = vec![0; 3 * CHUNK];
+        bytes[CHUNK - 3..CHUNK + 4].copy_from_slice(b"at last");
+        bytes[2 * CHUNK - 5..2 * CHUNK + 5].copy_from_slice(b"w\0i\0d\0e\0r\0");
+        assert_eq!(found(texts, &bytes, &[]), expected(texts, &bytes));
+        bytes.fill(b'x');
+        let all = found(texts, &bytes, &[]);
+        assert_eq!(all.iter().map(|text| text.2.len()).sum::<usize>(), bytes.len());
+    }
+}

@@ -38,6 +38,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use crate::outline::Outline;
+pub use subject::Subject;
 use crate::{Checkpoint, Issue};
 
 /// The answer of a section.

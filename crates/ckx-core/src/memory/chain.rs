@@ -300,14 +300,13 @@ impl Resolve<'_, '_> {
         match run.residency {
             Residency::Present { file_offset } => {
                 let offset = file_offset.saturating_add(start - first);
-                if self.chain.dumps.get(level).is_some_and(|dump| dump.store.is_in_parts()) {
-                    let pages = (start..end).step_by(usize::try_from(page_size).unwrap_or(usize::MAX));
-                    for page in pages {
-                        let end = page.saturating_add(page_size).min(end);
-                        self.stored(level, offset.saturating_add(page - start), page, end);
-                    }
-                } else {
-                    self.stored(level, offset, start, end);
+                // Of a file that is there in parts each is a run of its own.
+                let cuts = self.chain.dumps.get(level).map(|dump| dump.store.cuts(offset, end - start));
+                let cuts = cuts.into_iter().flatten().map(|cut| start.saturating_add(cut - offset));
+                let mut from = start;
+                for to in cuts.chain([end]) {
+                    self.stored(level, offset.saturating_add(from - start), from, to);
+                    from = to;
                 }
             }
             Residency::Parent => self.before(level, start, end),

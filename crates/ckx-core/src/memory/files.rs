@@ -124,12 +124,12 @@ impl<'a> PageFiles<'a> {
             return Store::Missing(MISSING.to_owned());
         };
         if let Some(parts) = archive.windows(member) {
-            return Store::Parts(parts.to_vec());
+            return Store::Parts(parts.to_vec(), member.size_bytes);
         }
         match archive.read_partial(member) {
             Ok((bytes, _)) => Store::Bytes(bytes),
             Err(error) if archive.source().backing == Backing::Mapped => Store::Missing(error.to_string()),
-            Err(_) => Store::Parts(Vec::new()),
+            Err(_) => Store::Parts(Vec::new(), member.size_bytes),
         }
     }
 }
@@ -150,18 +150,13 @@ impl Interests for Selected<'_> {
 #[derive(Debug)]
 pub(super) enum Store {
     Bytes(Bytes),
-    /// The parts of it that were kept, by offset.
-    Parts(Vec<(u64, Bytes)>),
+    /// The parts of it that were kept, by offset, and how long it is.
+    Parts(Vec<(u64, Bytes)>, u64),
     Hashes(Arc<[u128]>),
     Missing(String),
 }
 
 impl Store {
-    /// Whether only some pages of it are at hand.
-    pub fn is_in_parts(&self) -> bool {
-        matches!(self, Self::Parts(parts) if !parts.is_empty())
-    }
-
     /// What is there of a range; fewer bytes where the file ends.
     pub fn window(&self, offset: u64, len: u64, unit: u64) -> Content {
         let slice = |data: &Bytes, offset: u64| {
@@ -170,12 +165,13 @@ impl Store {
         };
         match self {
             Self::Bytes(data) => Content::Bytes(slice(data, offset)),
-            Self::Parts(parts) => {
+            Self::Parts(parts, size) => {
                 let after = parts.partition_point(|(start, _)| *start <= offset);
                 let part = after.checked_sub(1).and_then(|at| parts.get(at));
                 let whole = part.map(|(start, data)| slice(data, offset - start));
                 match whole.filter(|bytes| bytes.len() as u64 == len) {
                     Some(bytes) => Content::Bytes(bytes),
+                    None if offset >= *size => Content::Absent(Why::Lost),
                     None => Content::Absent(Why::NotKept),
                 }
             }
@@ -185,5 +181,16 @@ impl Store {
             }
             Self::Missing(_) => Content::Absent(Why::Lost),
         }
+    }
+
+    /// Lengths of what is there and is not of a range, one after the other; nothing for one that is of one
+    /// kind.
+    pub fn cuts(&self, offset: u64, len: u64) -> Vec<u64> {
+        let end = offset.saturating_add(len);
+        let Self::Parts(parts, size) = self else { return Vec::new() };
+        let first = parts.partition_point(|(start, data)| start.saturating_add(data.len() as u64) <= offset);
+        let inside = parts.get(first..).unwrap_or_default().iter().take_while(|(start, _)| *start < end);
+        let borders = inside.flat_map(|(start, data)| [*start, start.saturating_add(data.len() as u64)]);
+        borders.chain([*size]).filter(|border| offset < *border && *border < end).collect()
     }
 }

@@ -16,6 +16,7 @@ mod run;
 pub mod search;
 mod space;
 mod sweep;
+pub mod usage;
 
 pub use area::{Area, Owner, Place};
 pub use chain::Chain;

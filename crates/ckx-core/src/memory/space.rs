@@ -112,6 +112,11 @@ impl AddressSpace {
         self.objects.get(&id)
     }
 
+    /// Numbers of the shared objects that it maps.
+    pub fn object_ids(&self) -> impl Iterator<Item = u64> {
+        self.objects.keys().copied()
+    }
+
     /// All that is mapped between two addresses, in pieces that follow each other inside a mapping. What no
     /// mapping covers is left out.
     pub fn pieces(&self, start: u64, end: u64) -> impl Iterator<Item = Piece> + '_ {

@@ -67,7 +67,7 @@ pub struct Pattern {
 
 #[derive(Debug, Clone)]
 enum Engine {
-    Literal(Finder<'static>),
+    Literal(Box<Finder<'static>>),
     Regex(Regex),
 }
 
@@ -183,7 +183,7 @@ impl Pattern {
             return Err(empty(shown));
         }
         let finder = Finder::new(bytes).into_owned();
-        Ok(Self { engine: Engine::Literal(finder), window: bytes.len() - 1 })
+        Ok(Self { engine: Engine::Literal(Box::new(finder)), window: bytes.len() - 1 })
     }
 
     fn regex(shown: &str, expression: &str, ignore_case: bool) -> Result<Self, BadPattern> {
@@ -191,7 +191,7 @@ impl Pattern {
         // Over bytes searching is faster, but a class of characters may need them whole.
         let parse = |unicode: bool| {
             let mut parser = regex_syntax::ParserBuilder::new();
-            parser.utf8(false).unicode(unicode).case_insensitive(ignore_case).build().parse(expression)
+            parser.utf8(false).unicode(unicode).case_insensitive(ignore_case).build().parse(expression).map_err(Box::new)
         };
         let (hir, unicode) = match parse(false) {
             Ok(hir) => (hir, false),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::archive::content::Content;
 use crate::Compression;
+use crate::archive::content::Content;
 use crate::archive::{Archive, Backing, Form, Member, Source, Window};
 use crate::tarball::{Step, TarMember};
 

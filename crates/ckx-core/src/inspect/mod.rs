@@ -38,8 +38,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use crate::outline::Outline;
-pub use subject::Subject;
 use crate::{Checkpoint, Issue};
+pub use subject::Subject;
 
 /// The answer of a section.
 pub trait Collect: Serialize + JsonSchema + Send + Sync + Sized + 'static {

@@ -57,11 +57,8 @@ fn areas_of(memory: &Memory<'_>, processes: &[&Process]) -> Vec<Arc<Area>> {
             areas.push(Arc::new(Area::of_process(process, Arc::clone(space))));
         }
     }
-    let mut ids: Vec<u64> = checkpoint
-        .names()
-        .iter()
-        .filter_map(|name| number_in(name, b"pagemap-shmem-", b".img"))
-        .collect();
+    let mut ids: Vec<u64> =
+        checkpoint.names().iter().filter_map(|name| number_in(name, b"pagemap-shmem-", b".img")).collect();
     ids.sort_unstable();
     let wanted = |id: &u64| {
         let mut owners = spaces.iter().filter(|space| checkpoint.wants(space.pid()));
@@ -107,7 +104,9 @@ fn one(area: &Arc<Area>, sink: &mut dyn Sink, issues: &mut Vec<Issue>) -> Step {
 
 /// Tells of pages that the dump should have and that could not be seen.
 fn tell(area: &Area, lost: &[u64; Why::COUNT], issues: &mut Vec<Issue>) {
-    issues.extend(area.chain().issues().iter().filter(|issue| !issues.contains(issue)).cloned().collect::<Vec<_>>());
+    issues.extend(
+        area.chain().issues().iter().filter(|issue| !issues.contains(issue)).cloned().collect::<Vec<_>>(),
+    );
     let page_size = area.chain().page_size().max(1);
     let losses = Why::ALL.iter().zip(lost).filter(|(why, bytes)| **bytes > 0 && why.is_loss());
     let reasons: Vec<String> =

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use ckx_archive::tarball::Step;
 
 pub use pattern::{BadPattern, Encoding, MAX_ACROSS, Pattern, Query, Syntax};
-pub use scanner::{Around, Hit, MAX_TOLD};
 use scanner::Scanner;
+pub use scanner::{Around, Hit, MAX_TOLD};
 pub use strings::{MAX_TEXT, Strings, Text, Texts, Width};
 
 use super::area::Area;

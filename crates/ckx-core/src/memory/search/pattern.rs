@@ -191,7 +191,13 @@ impl Pattern {
         // Over bytes searching is faster, but a class of characters may need them whole.
         let parse = |unicode: bool| {
             let mut parser = regex_syntax::ParserBuilder::new();
-            parser.utf8(false).unicode(unicode).case_insensitive(ignore_case).build().parse(expression).map_err(Box::new)
+            parser
+                .utf8(false)
+                .unicode(unicode)
+                .case_insensitive(ignore_case)
+                .build()
+                .parse(expression)
+                .map_err(Box::new)
         };
         let (hir, unicode) = match parse(false) {
             Ok(hir) => (hir, false),

@@ -270,7 +270,8 @@ impl Iterator for Joined<'_> {
             return Some(*planned);
         }
         // The one before reaches into this chunk: search on from its end, until both agree again.
-        let seen = self.bytes.get(..self.limit.saturating_add(self.pattern.window()).min(self.bytes.len()))?;
+        let seen =
+            self.bytes.get(..self.limit.saturating_add(self.pattern.window()).min(self.bytes.len()))?;
         let (start, end) = self.pattern.find(seen, self.at).filter(|(start, _)| *start < self.limit)?;
         self.next = self.found.partition_point(|(planned, _)| *planned <= start);
         self.at = end;
@@ -331,7 +332,9 @@ mod tests {
         for needle in ["aa", "aaa", "aaaaaaa"] {
             let found = found(&pattern(needle, Syntax::Fixed), &bytes, &[]);
             assert_eq!(found.len(), bytes.len() / needle.len());
-            assert!(found.iter().enumerate().all(|(n, hit)| hit.address == 0x1000 + (n * needle.len()) as u64));
+            assert!(
+                found.iter().enumerate().all(|(n, hit)| hit.address == 0x1000 + (n * needle.len()) as u64)
+            );
         }
         let mut bytes = vec![b'.'; 2 * CHUNK];
         bytes[CHUNK - 3..CHUNK + 4].copy_from_slice(b"key=abc");
@@ -346,7 +349,8 @@ mod tests {
         for (text, expected) in [("6b65", 1), ("6b ?5", 1), ("6? 65 ??", 1), ("6b 66", 0), ("?b65", 1)] {
             assert_eq!(found(&pattern(text, Syntax::Hex), b"a key.", &[3]).len(), expected, "{text}");
         }
-        let query = |text: &str| Query { patterns: vec![text.to_owned()], syntax: Syntax::Hex, ..Query::default() };
+        let query =
+            |text: &str| Query { patterns: vec![text.to_owned()], syntax: Syntax::Hex, ..Query::default() };
         assert_eq!(query("6").compile().unwrap_err().reason, "an odd number of hexadecimal digits");
         assert!(query("xy").compile().is_err());
         assert!(query("").compile().is_err());

@@ -139,9 +139,7 @@ impl Texts {
 
     /// The same for pairs of bytes. A text may begin at an even or an odd address.
     fn utf16(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
-        let pair = |at: usize| {
-            matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char))
-        };
+        let pair = |at: usize| matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char));
         let step = 2 * self.min() - 2;
         let mut low = start;
         if start >= 2 {
@@ -158,7 +156,8 @@ impl Texts {
         }
         let mut at = low + step;
         while low < limit && at < bytes.len() {
-            let inside = if pair(at) { Some(at) } else { at.checked_sub(1).filter(|at| *at >= low && pair(*at)) };
+            let inside =
+                if pair(at) { Some(at) } else { at.checked_sub(1).filter(|at| *at >= low && pair(*at)) };
             let Some(inside) = inside else {
                 low = at;
                 at += step;

@@ -142,7 +142,9 @@ impl Counts {
                 self.lost_pages = self.lost_pages.saturating_add(pages);
             }
             Content::Absent(Why::Lazy) => self.lazy_pages = self.lazy_pages.saturating_add(pages),
-            Content::Absent(Why::Lost | Why::Packed) => self.lost_pages = self.lost_pages.saturating_add(pages),
+            Content::Absent(Why::Lost | Why::Packed) => {
+                self.lost_pages = self.lost_pages.saturating_add(pages)
+            }
             _ => {}
         }
         if matches!(run.content, Content::Zero) {
@@ -208,10 +210,10 @@ impl Usage {
             usage.processes.push(ProcessUsage::new(process.into(), &space, contents));
         }
         let names = checkpoint.names();
-        let ids = names.iter().filter_map(|name| crate::interest::number_in(name, b"pagemap-shmem-", b".img"));
-        let mut ids: Vec<u64> = ids
-            .filter(|id| checkpoint.options().pids.is_none() || owners.contains_key(id))
-            .collect();
+        let ids =
+            names.iter().filter_map(|name| crate::interest::number_in(name, b"pagemap-shmem-", b".img"));
+        let mut ids: Vec<u64> =
+            ids.filter(|id| checkpoint.options().pids.is_none() || owners.contains_key(id)).collect();
         ids.sort_unstable();
         for id in ids {
             let mapped_by = owners.remove(&id).unwrap_or_default();
@@ -235,7 +237,11 @@ impl Usage {
         for object in &self.objects {
             total.pages.merge(&object.pages);
             total.shared_pages = total.shared_pages.saturating_add(object.pages.present_pages);
-            mapped = mapped.saturating_add(if object.mapped_by.is_empty() { 0 } else { object.pages.present_pages });
+            mapped = mapped.saturating_add(if object.mapped_by.is_empty() {
+                0
+            } else {
+                object.pages.present_pages
+            });
         }
         total.saved_by_sharing_bytes = shown.saturating_sub(mapped).saturating_mul(self.page_size_bytes);
         let all = contents.all();

@@ -42,7 +42,8 @@ impl Usage {
             outline.group(line, below);
         }
         if !self.objects.is_empty() {
-            let mut table = Table::new(&["OBJECT", "PRESENT", "ZEROS", "UNIQUE", "PARENT", "LOST", "MAPPED BY"]);
+            let mut table =
+                Table::new(&["OBJECT", "PRESENT", "ZEROS", "UNIQUE", "PARENT", "LOST", "MAPPED BY"]);
             for object in &self.objects {
                 let owners: Vec<String> = object.mapped_by.iter().map(u32::to_string).collect();
                 table.row(vec![
@@ -68,13 +69,16 @@ impl Usage {
         let faint = |text: &str| Cell::Faint(text.to_owned());
         let total = &self.total;
         let mut below = Outline::new();
-        below.field("pages", Cell::Line(vec![
-            Cell::Count(total.pages.present_pages),
-            faint("of"),
-            Cell::Bytes(self.page_size_bytes),
-            faint("each,"),
-            size(total.pages.present_pages),
-        ]));
+        below.field(
+            "pages",
+            Cell::Line(vec![
+                Cell::Count(total.pages.present_pages),
+                faint("of"),
+                Cell::Bytes(self.page_size_bytes),
+                faint("each,"),
+                size(total.pages.present_pages),
+            ]),
+        );
         below.field("private", size(total.private_pages));
         below.field("shared", size(total.shared_pages));
         below.field_if("zeros", total.pages.zero_pages.map(size));

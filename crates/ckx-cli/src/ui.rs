@@ -77,7 +77,8 @@ impl Ui {
         Look { width, color: self.has_color(), bytes: false }
     }
 
-    fn has_color(&self) -> bool {
+    /// Whether colours are wanted.
+    pub fn has_color(&self) -> bool {
         match self.color {
             Color::Always => true,
             Color::Never => false,

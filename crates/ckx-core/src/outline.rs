@@ -169,6 +169,42 @@ impl From<u64> for Cell {
     }
 }
 
+/// A size with the unit that suits it: `1.5 KiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut name = UNITS[0];
+    for unit in &UNITS[1..] {
+        if value < 1023.95 {
+            break;
+        }
+        value /= 1024.0;
+        name = unit;
+    }
+    format!("{value:.1} {name}")
+}
+
+/// A time span with the unit that suits it: `1.5 ms`.
+pub fn duration(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} us"),
+        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        1_000_000..60_000_000 => format!("{:.2} s", micros as f64 / 1e6),
+        _ => {
+            let seconds = micros / 1_000_000;
+            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+            if hours > 0 {
+                format!("{hours}h {minutes:02}m {seconds:02}s")
+            } else {
+                format!("{minutes}m {seconds:02}s")
+            }
+        }
+    }
+}
+
 /// The plain text, sizes as numbers of bytes: for tests and for searching.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

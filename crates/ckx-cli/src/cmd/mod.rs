@@ -38,6 +38,7 @@ macro_rules! commands {
 // In the order in which the help shows them.
 commands! {
     inspect: "Tell what is in a checkpoint: processes, files, sockets, mounts, memory",
+    tui: "Browse a checkpoint, or two, in the terminal",
     list: "List the checkpoints in directories, with whose they are and when they were made",
     ls: "List the members of a checkpoint, and of the tars in it",
     cat: "Write the content of a member to standard output",

@@ -1,7 +1,7 @@
 //! Single values as people read them.
 
 use anstyle::{AnsiColor, Style};
-use ckx_core::outline::Cell;
+use ckx_core::outline::{self, Cell, duration};
 use ckx_criu::text::escaped;
 
 /// How values are shown.
@@ -73,14 +73,7 @@ impl Look {
         if self.bytes {
             return bytes.to_string();
         }
-        const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        let mut value = bytes as f64;
-        let mut unit = 0;
-        while value >= 1023.95 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
-        }
-        if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+        outline::size(bytes)
     }
 
     /// Writes spans, with their styles if colours are on.
@@ -90,24 +83,6 @@ impl Look {
                 out.push_str(&format!("{}{}{:#}", span.style, span.text, span.style));
             } else {
                 out.push_str(&span.text);
-            }
-        }
-    }
-}
-
-/// A time span in the unit that suits it.
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} us"),
-        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        1_000_000..60_000_000 => format!("{:.2} s", micros as f64 / 1e6),
-        _ => {
-            let seconds = micros / 1_000_000;
-            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            if hours > 0 {
-                format!("{hours}h {minutes:02}m {seconds:02}s")
-            } else {
-                format!("{minutes}m {seconds:02}s")
             }
         }
     }

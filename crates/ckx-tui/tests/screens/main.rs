@@ -1,0 +1,5 @@
+//! The whole application on a screen in memory: keys go in, real jobs run, pictures come out.
+
+mod driver;
+mod frame;
+mod hostile;

@@ -270,7 +270,7 @@ impl Rows {
     /// A row as a line of the screen.
     pub fn line(&self, at: usize, width: usize, is_folded: bool, look: Look) -> Line<'static> {
         let Some(row) = self.rows.get(at) else { return Line::default() };
-        let mut all = vec![Span::styled(self.prefix(at, row, is_folded, look), look.theme.faint)];
+        let mut all = vec![Span::styled(self.prefix(at, row, width, is_folded, look), look.theme.faint)];
         let room = width.saturating_sub(columns(&all));
         let mut rest = Vec::new();
         match &row.kind {
@@ -303,8 +303,9 @@ impl Rows {
         Line::from(all)
     }
 
-    fn prefix(&self, at: usize, row: &Row, is_folded: bool, look: Look) -> String {
-        let depth = usize::from(row.depth);
+    /// Branches and what tells folding; half of a narrow screen is left for the text.
+    fn prefix(&self, at: usize, row: &Row, width: usize, is_folded: bool, look: Look) -> String {
+        let depth = usize::from(row.depth).min(width / 4);
         let goes_on = |level: usize| row.guides >> level & 1 == 1;
         let mut prefix = String::new();
         for level in 1..depth {

@@ -173,6 +173,6 @@ mod tests {
         jobs.start(TOPIC, Box::new(|_| panic!("on purpose")));
         let notice = next(&receive);
         assert!(notice.is_end);
-        assert!(notice.answer.expect("an answer").err().expect("a fault").contains("fault of ckx"));
+        assert!(notice.answer.expect("an answer").is_err_and(|reason| reason.contains("fault of ckx")));
     }
 }

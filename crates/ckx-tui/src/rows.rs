@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 40;
 const GAP: usize = 2;
 
 /// Narrower than this no column is cut to.
-const MIN_COLUMN: usize = 12;
+const MIN_COLUMN: usize = 8;
 
 /// All rows of an outline, top down.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ struct Columns {
     names: Vec<&'static str>,
     widths: Vec<usize>,
     numeric: Vec<bool>,
+    /// Columns without any value, which make room where there is too little.
+    empty: Vec<bool>,
 }
 
 /// No row.
@@ -168,8 +170,9 @@ impl Rows {
                 }
             }
         }
+        let empty = kinds.iter().map(|(any, _)| !any && !table.rows.is_empty()).collect();
         let numeric = kinds.into_iter().map(|(any, all)| any && all).collect();
-        self.tables.push(Columns { names: table.columns, widths, numeric });
+        self.tables.push(Columns { names: table.columns, widths, numeric, empty });
         self.push(head, Kind::Headings(id));
         for cells in table.rows {
             self.push(head, Kind::Cells(id, cells));
@@ -333,29 +336,37 @@ impl Rows {
 }
 
 impl Columns {
-    /// Makes the widest columns narrower until the line fits, the last ones first.
-    fn fitted(&self, room: usize) -> Vec<usize> {
+    /// Widths of the columns on a screen, and the spaces between them. Where there is too little room,
+    /// empty columns go, then the widest become narrower, then the spaces.
+    fn fitted(&self, room: usize) -> (Vec<usize>, usize) {
+        let total = |widths: &[usize], gap: usize| {
+            let shown = widths.iter().filter(|width| **width > 0).count();
+            widths.iter().sum::<usize>() + gap * shown.saturating_sub(1)
+        };
         let mut widths = self.widths.clone();
-        let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        let mut excess = total.saturating_sub(room);
-        for width in widths.iter_mut().rev() {
-            let can_give = width.saturating_sub(MIN_COLUMN).min(excess);
-            *width -= can_give;
-            excess -= can_give;
+        if total(&widths, GAP) > room {
+            let empty = widths.iter_mut().zip(&self.empty).filter(|(_, empty)| **empty);
+            empty.for_each(|(width, _)| *width = 0);
         }
-        widths
+        let mut excess = total(&widths, GAP).saturating_sub(room);
+        while excess > 0 {
+            let Some(widest) = widths.iter_mut().max().filter(|width| **width > MIN_COLUMN) else { break };
+            *widest -= 1;
+            excess -= 1;
+        }
+        let gap = if total(&widths, GAP) > room { 1 } else { GAP };
+        (widths, gap)
     }
 
     fn line(&self, cells: Vec<Vec<Span<'static>>>, room: usize, look: Look) -> Vec<Span<'static>> {
-        let widths = self.fitted(room);
-        let last = cells.len().saturating_sub(1);
+        let (widths, gap) = self.fitted(room);
         let mut out = Vec::new();
         for (at, cell) in cells.into_iter().enumerate() {
-            let right = self.numeric.get(at) == Some(&true);
-            out.extend(padded(cell, widths.get(at).copied().unwrap_or(0), right, look));
-            if at < last {
-                out.push(Span::raw(" ".repeat(GAP)));
+            let Some(width) = widths.get(at).copied().filter(|width| *width > 0) else { continue };
+            if !out.is_empty() {
+                out.push(Span::raw(" ".repeat(gap)));
             }
+            out.extend(padded(cell, width, self.numeric.get(at) == Some(&true), look));
         }
         out
     }

@@ -78,15 +78,18 @@ impl Driver {
         }
     }
 
-    /// Presses keys: characters, and names in angle brackets (`<Enter>`, `<C-d>`).
+    /// Presses keys: characters, and names in angle brackets (`<Enter>`, `<C-d>`), and waits after each for
+    /// what follows.
     pub fn press(&mut self, keys: &str) -> &mut Self {
-        self.type_only(keys);
-        self.settle();
-        self
+        self.keys(keys, true)
     }
 
     /// The same without waiting for what follows.
     pub fn type_only(&mut self, keys: &str) -> &mut Self {
+        self.keys(keys, false)
+    }
+
+    fn keys(&mut self, keys: &str, wait: bool) -> &mut Self {
         let mut rest = keys;
         while let Some(char) = rest.chars().next() {
             let (key, after) = match rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
@@ -96,6 +99,9 @@ impl Driver {
             rest = after;
             self.app.update(Msg::Key(key));
             self.effects();
+            if wait {
+                self.settle();
+            }
         }
         self
     }

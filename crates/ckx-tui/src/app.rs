@@ -207,7 +207,9 @@ impl App {
                     self.show_entry();
                 }
                 Err(answer) => {
-                    if let (Ok(seen), State::Opening(_, now)) = (answer.downcast::<open::Seen>(), &mut self.state) {
+                    if let (Ok(seen), State::Opening(_, now)) =
+                        (answer.downcast::<open::Seen>(), &mut self.state)
+                    {
                         *now = *seen;
                     }
                 }
@@ -472,7 +474,8 @@ impl App {
     }
 
     fn told(&mut self, question: Question, text: &str) -> Result<(), String> {
-        self.with_top(|view, cx| view.told(question, text, cx)).unwrap_or_else(|| Err("nothing is open".to_owned()))
+        self.with_top(|view, cx| view.told(question, text, cx))
+            .unwrap_or_else(|| Err("nothing is open".to_owned()))
     }
 
     /// A command that was typed behind `:`.
@@ -484,8 +487,10 @@ impl App {
             ("help", _) => self.act(Action::Help),
             ("export", "") => self.export(),
             ("theme", name) => {
-                let names = || crate::theme::THEMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-                self.look.theme = crate::theme::theme(name).ok_or_else(|| format!("themes are {}", names()))?;
+                let names =
+                    || crate::theme::THEMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                self.look.theme =
+                    crate::theme::theme(name).ok_or_else(|| format!("themes are {}", names()))?;
             }
             ("goto", place) if !place.is_empty() => self.told(Question::Goto, place)?,
             ("search", words) if !words.is_empty() => self.told(Question::Search, words)?,

@@ -41,8 +41,11 @@ impl Layout {
         let (width, height) = app.size;
         let body = height.saturating_sub(2);
         let nav = if app.is_zoomed { 0 } else { NAV.min(width) };
-        let inner = |x: u16, width: u16| {
-            Rect { x: x + 1, y: 1, width: width.saturating_sub(2), height: body.saturating_sub(2) }
+        let inner = |x: u16, width: u16| Rect {
+            x: x + 1,
+            y: 1,
+            width: width.saturating_sub(2),
+            height: body.saturating_sub(2),
         };
         let row = |y: u16| Rect { x: 0, y, width, height: u16::from(y < height) };
         Self {
@@ -71,7 +74,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     } else {
         if !app.is_zoomed {
             bordered("ckx", layout.nav, app.focus == Focus::Nav, frame.buffer_mut(), look);
-            app.nav.draw(layout.nav, frame.buffer_mut(), look, app.focus == Focus::Nav && app.prompt.is_none());
+            app.nav.draw(
+                layout.nav,
+                frame.buffer_mut(),
+                look,
+                app.focus == Focus::Nav && app.prompt.is_none(),
+            );
         }
         view(app, layout.view, frame.buffer_mut());
     }
@@ -97,7 +105,8 @@ fn bordered(title: &str, inner: Rect, has_focus: bool, buffer: &mut Buffer, look
     let outer = Rect { x: inner.x - 1, y: inner.y - 1, width: inner.width + 2, height: inner.height + 2 };
     let style = if has_focus { look.theme.focus } else { look.theme.border };
     let title = fit(vec![Span::raw(format!(" {title} "))], usize::from(inner.width), look);
-    let title = title.into_iter().map(|span| span.style(if has_focus { look.theme.heading } else { Style::new() }));
+    let title =
+        title.into_iter().map(|span| span.style(if has_focus { look.theme.heading } else { Style::new() }));
     let title = Line::from(title.collect::<Vec<_>>());
     let title = if look.ascii { crate::text::ascii(title) } else { title };
     Block::new()
@@ -147,7 +156,12 @@ fn reading(done: u64, total: Option<u64>, ticks: usize) -> String {
         // What is mapped is not read.
         _ if done == 0 => format!("{turn} reading"),
         Some(total) if total >= done => {
-            format!("{turn} reading {} of {}  {} %", size(done), size(total), done.saturating_mul(100) / total.max(1))
+            format!(
+                "{turn} reading {} of {}  {} %",
+                size(done),
+                size(total),
+                done.saturating_mul(100) / total.max(1)
+            )
         }
         _ => format!("{turn} reading {}", size(done)),
     }

@@ -36,13 +36,15 @@ const COMMANDS: &[(&str, &str)] = &[
 impl Help {
     /// The help where these places are valid; their keys stand first.
     pub fn new(valid: Vec<Place>) -> Self {
-        let all = [Place::Hex, Place::Search, Place::Diff, Place::Process, Place::Tree, Place::List, Place::All];
+        let all =
+            [Place::Hex, Place::Search, Place::Diff, Place::Process, Place::Tree, Place::List, Place::All];
         let (mut now, later): (Vec<Place>, Vec<Place>) =
             all.into_iter().partition(|place| *place == Place::All || valid.contains(place));
         now.extend(later);
         let mut lines = Vec::new();
         for place in now {
-            let rows: Vec<_> = KEYS.iter().filter(|row| row.place == place && !row.about.is_empty()).collect();
+            let rows: Vec<_> =
+                KEYS.iter().filter(|row| row.place == place && !row.about.is_empty()).collect();
             if rows.is_empty() {
                 continue;
             }
@@ -56,7 +58,9 @@ impl Help {
         lines.push(HelpLine::Title("commands"));
         lines.extend(COMMANDS.iter().map(|(name, about)| HelpLine::Key((*name).to_owned(), about)));
         lines.push(HelpLine::Blank);
-        lines.push(HelpLine::Text("Nothing of a checkpoint is written or run; files are only written with `e`."));
+        lines.push(HelpLine::Text(
+            "Nothing of a checkpoint is written or run; files are only written with `e`.",
+        ));
         let scroll = Scroll { len: lines.len(), ..Scroll::default() };
         Self { lines, scroll }
     }
@@ -72,9 +76,10 @@ impl Help {
         for (row, at) in self.scroll.visible().enumerate() {
             let line = match self.lines.get(at) {
                 Some(HelpLine::Title(title)) => Line::from(Span::styled(*title, look.theme.heading)),
-                Some(HelpLine::Key(keys, about)) => {
-                    Line::from(vec![Span::styled(format!("  {keys:<16} "), look.theme.key), Span::raw(*about)])
-                }
+                Some(HelpLine::Key(keys, about)) => Line::from(vec![
+                    Span::styled(format!("  {keys:<16} "), look.theme.key),
+                    Span::raw(*about),
+                ]),
                 Some(HelpLine::Text(text)) => Line::from(Span::styled(*text, look.theme.faint)),
                 _ => Line::default(),
             };

@@ -90,7 +90,8 @@ impl Jobs {
         let work = Work { topic, stop: stop.clone(), events: self.events.clone() };
         let run = move || {
             let result = catch_unwind(AssertUnwindSafe(|| job(&work)));
-            let result = result.unwrap_or_else(|_| Err("the work failed, which is a fault of ckx".to_owned()));
+            let result =
+                result.unwrap_or_else(|_| Err("the work failed, which is a fault of ckx".to_owned()));
             let answer = (!work.is_stopped()).then_some(result);
             work.notice(answer, true);
         };
@@ -147,12 +148,15 @@ mod tests {
         let (send, receive) = channel();
         let mut jobs = Jobs::new(send);
         let (go, wait) = channel::<()>();
-        jobs.start(TOPIC, Box::new(move |work| {
-            wait.recv().map_err(|error| error.to_string())?;
-            assert!(work.is_stopped());
-            work.send(Box::new(0));
-            Ok(Box::new(1))
-        }));
+        jobs.start(
+            TOPIC,
+            Box::new(move |work| {
+                wait.recv().map_err(|error| error.to_string())?;
+                assert!(work.is_stopped());
+                work.send(Box::new(0));
+                Ok(Box::new(1))
+            }),
+        );
         jobs.start(TOPIC, Box::new(|_| Ok(Box::new(2))));
         jobs.start(TOPIC, Box::new(|_| Ok(Box::new(3))));
         go.send(()).expect("the job waits");
@@ -160,7 +164,8 @@ mod tests {
         assert!(first.is_end && first.answer.is_none(), "what nobody waits for is not told");
         jobs.ended(TOPIC);
         let second = next(&receive);
-        let answer = second.answer.expect("an answer").expect("no fault").downcast::<i32>().expect("a number");
+        let answer =
+            second.answer.expect("an answer").expect("no fault").downcast::<i32>().expect("a number");
         assert_eq!(*answer, 3);
         jobs.ended(TOPIC);
         assert!(jobs.is_idle());

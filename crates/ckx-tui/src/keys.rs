@@ -135,7 +135,13 @@ pub enum Key {
 
 use Key::{Char, Code, Ctrl};
 
-const fn row(keys: &'static [Key], action: Action, place: Place, short: &'static str, about: &'static str) -> Binding {
+const fn row(
+    keys: &'static [Key],
+    action: Action,
+    place: Place,
+    short: &'static str,
+    about: &'static str,
+) -> Binding {
     Binding { keys, action, place, short, about }
 }
 
@@ -143,12 +149,30 @@ const fn row(keys: &'static [Key], action: Action, place: Place, short: &'static
 /// lists. Their order is the order on the screen.
 pub const KEYS: &[Binding] = &[
     row(&[Char('g')], Action::Goto, Place::Hex, "go to", "Go to an address; also with `:goto`"),
-    row(&[Code(KeyCode::Enter, "Enter")], Action::Open, Place::Hex, "follow", "Follow the pointer under the cursor"),
+    row(
+        &[Code(KeyCode::Enter, "Enter")],
+        Action::Open,
+        Place::Hex,
+        "follow",
+        "Follow the pointer under the cursor",
+    ),
     row(&[Ctrl('o'), Char('<')], Action::HistoryBack, Place::Hex, "back", "The place before in the history"),
     row(&[Char('>')], Action::HistoryForward, Place::Hex, "", "The place after in the history"),
-    row(&[Char(']')], Action::NextBorder, Place::Hex, "mapping", "The next mapping; in a comparison the next change"),
+    row(
+        &[Char(']')],
+        Action::NextBorder,
+        Place::Hex,
+        "mapping",
+        "The next mapping; in a comparison the next change",
+    ),
     row(&[Char('[')], Action::PreviousBorder, Place::Hex, "", "The mapping before"),
-    row(&[Char('n')], Action::Next, Place::Hex, "", "The next pages that the dump has; in a search the next match"),
+    row(
+        &[Char('n')],
+        Action::Next,
+        Place::Hex,
+        "",
+        "The next pages that the dump has; in a search the next match",
+    ),
     row(&[Char('N')], Action::Previous, Place::Hex, "", "The pages or the match before"),
     row(&[Char('n'), Char(']')], Action::Next, Place::Diff, "next", "The next change"),
     row(&[Char('N'), Char('[')], Action::Previous, Place::Diff, "", "The change before"),
@@ -157,9 +181,21 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('c')], Action::Changed, Place::Diff, "changed", "Show and hide what differs"),
     row(&[Char('d')], Action::OfDump, Place::Diff, "", "Show and hide what belongs to the dump"),
     row(&[Code(KeyCode::Enter, "Enter")], Action::Open, Place::List, "open", "Open what is selected"),
-    row(&[Code(KeyCode::Esc, "Esc"), Code(KeyCode::Backspace, "Backspace")], Action::Back, Place::All, "back", "Back: out of a view, a filter, a search"),
+    row(
+        &[Code(KeyCode::Esc, "Esc"), Code(KeyCode::Backspace, "Backspace")],
+        Action::Back,
+        Place::All,
+        "back",
+        "Back: out of a view, a filter, a search",
+    ),
     row(&[Char('m')], Action::Memory, Place::Process, "memory", "Mappings of the process"),
-    row(&[Char('x')], Action::Hex, Place::Process, "hex", "Bytes at the address in the row, or of the process"),
+    row(
+        &[Char('x')],
+        Action::Hex,
+        Place::Process,
+        "hex",
+        "Bytes at the address in the row, or of the process",
+    ),
     row(&[Char(' ')], Action::Fold, Place::Tree, "fold", "Fold and unfold"),
     row(&[Char('Z')], Action::FoldAll, Place::Tree, "", "Fold and unfold all"),
     row(&[Char('/')], Action::Filter, Place::List, "filter", "Filter as you type"),
@@ -169,15 +205,45 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('e')], Action::Export, Place::All, "export", "Write what is selected to a file"),
     row(&[Char('k'), Code(KeyCode::Up, "Up")], Action::Go(Move::Up), Place::All, "", "Up"),
     row(&[Char('j'), Code(KeyCode::Down, "Down")], Action::Go(Move::Down), Place::All, "", "Down"),
-    row(&[Char('h'), Code(KeyCode::Left, "Left")], Action::Left, Place::All, "", "Left: fold, or go up; out of the view at its edge"),
-    row(&[Char('l'), Code(KeyCode::Right, "Right")], Action::Right, Place::All, "", "Right: unfold, or go in"),
+    row(
+        &[Char('h'), Code(KeyCode::Left, "Left")],
+        Action::Left,
+        Place::All,
+        "",
+        "Left: fold, or go up; out of the view at its edge",
+    ),
+    row(
+        &[Char('l'), Code(KeyCode::Right, "Right")],
+        Action::Right,
+        Place::All,
+        "",
+        "Right: unfold, or go in",
+    ),
     row(&[Ctrl('u')], Action::Go(Move::HalfUp), Place::All, "", "Half a screen up"),
     row(&[Ctrl('d')], Action::Go(Move::HalfDown), Place::All, "", "Half a screen down"),
     row(&[Code(KeyCode::PageUp, "PgUp"), Ctrl('b')], Action::Go(Move::PageUp), Place::All, "", "A screen up"),
-    row(&[Code(KeyCode::PageDown, "PgDn"), Ctrl('f')], Action::Go(Move::PageDown), Place::All, "", "A screen down"),
-    row(&[Char('g'), Code(KeyCode::Home, "Home")], Action::Go(Move::First), Place::All, "", "To the first line"),
+    row(
+        &[Code(KeyCode::PageDown, "PgDn"), Ctrl('f')],
+        Action::Go(Move::PageDown),
+        Place::All,
+        "",
+        "A screen down",
+    ),
+    row(
+        &[Char('g'), Code(KeyCode::Home, "Home")],
+        Action::Go(Move::First),
+        Place::All,
+        "",
+        "To the first line",
+    ),
     row(&[Char('G'), Code(KeyCode::End, "End")], Action::Go(Move::Last), Place::All, "", "To the last line"),
-    row(&[Code(KeyCode::Tab, "Tab"), Code(KeyCode::BackTab, "Shift-Tab")], Action::Focus, Place::All, "panel", "Between the tree and the view"),
+    row(
+        &[Code(KeyCode::Tab, "Tab"), Code(KeyCode::BackTab, "Shift-Tab")],
+        Action::Focus,
+        Place::All,
+        "panel",
+        "Between the tree and the view",
+    ),
     row(&[Char('1')], Action::Jump(1), Place::All, "", "1 to 9: a part of the tree"),
     row(&[Char('2')], Action::Jump(2), Place::All, "", ""),
     row(&[Char('3')], Action::Jump(3), Place::All, "", ""),
@@ -208,7 +274,9 @@ impl Key {
     fn is(self, event: KeyEvent) -> bool {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         match self {
-            Char(char) => event.code == KeyCode::Char(char) && !control && !event.modifiers.contains(KeyModifiers::ALT),
+            Char(char) => {
+                event.code == KeyCode::Char(char) && !control && !event.modifiers.contains(KeyModifiers::ALT)
+            }
             Ctrl(char) => event.code == KeyCode::Char(char) && control,
             Code(code, _) => event.code == code,
         }
@@ -244,7 +312,12 @@ mod tests {
         for (at, row) in KEYS.iter().enumerate() {
             let others = KEYS.iter().skip(at + 1).filter(|other| other.place == row.place);
             for other in others {
-                assert!(row.keys.iter().all(|key| !other.keys.contains(key)), "{:?} and {:?}", row.action, other.action);
+                assert!(
+                    row.keys.iter().all(|key| !other.keys.contains(key)),
+                    "{:?} and {:?}",
+                    row.action,
+                    other.action
+                );
             }
         }
     }

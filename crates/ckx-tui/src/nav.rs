@@ -67,7 +67,9 @@ impl Nav {
     pub fn open(entry: Entry, loaded: &Loaded) -> Option<Box<dyn View>> {
         match entry {
             Entry::View(row) => (VIEWS.get(row)?.open)(loaded),
-            Entry::Section(_, name) | Entry::Other(name) => Some(Box::new(OutlineView::section(section(name)?))),
+            Entry::Section(_, name) | Entry::Other(name) => {
+                Some(Box::new(OutlineView::section(section(name)?)))
+            }
         }
     }
 
@@ -167,7 +169,8 @@ mod tests {
     fn every_section_is_in_the_tree_once() {
         for each in SECTIONS {
             let as_main = MAIN_SECTIONS.iter().filter(|name| **name == each.name).count();
-            let below = VIEWS.iter().flat_map(|view| view.sections).filter(|name| **name == each.name).count();
+            let below =
+                VIEWS.iter().flat_map(|view| view.sections).filter(|name| **name == each.name).count();
             let other = other_sections().filter(|other| other.name == each.name).count();
             assert_eq!(as_main + below + other, 1, "{}", each.name);
         }

@@ -38,7 +38,8 @@ pub fn job(sources: Sources, progress: Vec<Arc<Progress>>) -> Job {
             let checkpoint = if two {
                 ckx_core::diff::open(&path, options)
             } else {
-                let mut watched = Watched { wanted: Wanted::default(), seen: Seen::default(), told: None, work };
+                let mut watched =
+                    Watched { wanted: Wanted::default(), seen: Seen::default(), told: None, work };
                 let archive = Archive::open(&path, &mut watched, options.archive.clone());
                 archive.map(|archive| Checkpoint::from_archive(archive, options))
             };

@@ -123,7 +123,9 @@ impl Prompt {
     pub fn hint(&self) -> &'static str {
         match self.purpose {
             Purpose::Filter => "Enter keep  Esc clear",
-            Purpose::Command => "Enter run  Esc leave   goto ADDRESS, search TEXT, theme NAME, export, quit, a word of the tree",
+            Purpose::Command => {
+                "Enter run  Esc leave   goto ADDRESS, search TEXT, theme NAME, export, quit, a word of the tree"
+            }
             Purpose::Ask(Question::Goto) => "Enter go  Esc leave   0x7f..., +0x100, -16, a name of a mapping",
             Purpose::Ask(Question::Search) => "Enter search  Esc leave",
             Purpose::Export(..) => "Enter write  Tab other form  Esc leave",

@@ -70,7 +70,13 @@ impl From<Outline> for Rows {
     fn from(outline: Outline) -> Self {
         let mut rows = Self::default();
         // A stack of our own: the tree is as deep as the checkpoint says.
-        let mut open = vec![Level { nodes: outline.nodes.into_iter(), parent: NONE, in_tree: false, guides: 0, name: 0 }];
+        let mut open = vec![Level {
+            nodes: outline.nodes.into_iter(),
+            parent: NONE,
+            in_tree: false,
+            guides: 0,
+            name: 0,
+        }];
         while let Some(mut level) = open.pop() {
             let Some(node) = level.nodes.next() else {
                 rows.close(level.parent);
@@ -264,7 +270,9 @@ impl Rows {
                 let names = self.names(*table).iter().map(|name| (*name).to_owned());
                 names.zip(cells.iter().map(shown)).collect()
             }
-            Some(Kind::Group(cells)) => vec![(String::new(), cells.iter().map(shown).collect::<Vec<_>>().join(" "))],
+            Some(Kind::Group(cells)) => {
+                vec![(String::new(), cells.iter().map(shown).collect::<Vec<_>>().join(" "))]
+            }
             Some(Kind::Line(cell)) => vec![(String::new(), shown(cell))],
             _ => Vec::new(),
         }
@@ -388,7 +396,9 @@ mod tests {
         let mut outline = Outline::new();
         outline.field("a", "1");
         outline.field("long name", Cell::Bytes(2048));
-        outline.nodes.push(group("root", vec![group("child", vec![group("deep", vec![])]), group("last", vec![])]));
+        outline
+            .nodes
+            .push(group("root", vec![group("child", vec![group("deep", vec![])]), group("last", vec![])]));
         let mut table = Table::new(&["FD", "PATH"]);
         table.row(vec![Cell::Count(3), Cell::from("/usr/lib/libc.so.6")]);
         table.row(vec![Cell::Count(12), Cell::from("pipe")]);
@@ -406,8 +416,15 @@ mod tests {
         let rows = example();
         let all = drawn(&rows, &rows.unfolded(|_| false), &[]);
         let expected = [
-            "a          1", "long name  2.0 KiB", "- root", "|-- child", "| `-  deep", "`-  last", "FD  PATH",
-            " 3  /usr/lib/libc.so.6", "12  pipe",
+            "a          1",
+            "long name  2.0 KiB",
+            "- root",
+            "|-- child",
+            "| `-  deep",
+            "`-  last",
+            "FD  PATH",
+            " 3  /usr/lib/libc.so.6",
+            "12  pipe",
         ];
         assert_eq!(all, expected);
         let folded = drawn(&rows, &rows.unfolded(|at| at == 2), &[2]);

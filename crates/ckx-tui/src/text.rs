@@ -135,9 +135,12 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 pub fn ascii(line: Line<'static>) -> Line<'static> {
     let style = line.style;
     let plain = |text: &str| -> String {
-        text.chars().map(|char| if char.is_ascii() { char.to_string() } else { char.escape_unicode().to_string() }).collect()
+        text.chars()
+            .map(|char| if char.is_ascii() { char.to_string() } else { char.escape_unicode().to_string() })
+            .collect()
     };
-    let spans: Vec<_> = line.spans.into_iter().map(|span| Span::styled(plain(&span.content), span.style)).collect();
+    let spans: Vec<_> =
+        line.spans.into_iter().map(|span| Span::styled(plain(&span.content), span.style)).collect();
     Line::from(spans).style(style)
 }
 
@@ -167,7 +170,9 @@ mod tests {
     #[test]
     fn no_text_of_a_checkpoint_can_move_the_cursor_or_turn_the_line() {
         for bad in ["a\x1b[2Jb", "a\rb", "\u{202e}txt.exe", "\u{9b}31m", "a\nb", "\u{2066}x"] {
-            for cell in [Cell::from(bad), Cell::Name(bad.into()), Cell::Marked(bad.into()), Cell::Absent(bad.into())] {
+            for cell in
+                [Cell::from(bad), Cell::Name(bad.into()), Cell::Marked(bad.into()), Cell::Absent(bad.into())]
+            {
                 let shown = shown(&cell);
                 let harmless = |char: char| !char.is_control() && !('\u{2000}'..='\u{206f}').contains(&char);
                 assert!(shown.chars().all(harmless), "{shown:?}");

@@ -123,8 +123,19 @@ mod tests {
     fn mono_has_no_colour() {
         let theme = theme("mono").expect("it is in the table");
         let all = [
-            theme.heading, theme.name, theme.marked, theme.faint, theme.selected, theme.selected_idle,
-            theme.focus, theme.border, theme.key, theme.added, theme.removed, theme.changed, theme.printable,
+            theme.heading,
+            theme.name,
+            theme.marked,
+            theme.faint,
+            theme.selected,
+            theme.selected_idle,
+            theme.focus,
+            theme.border,
+            theme.key,
+            theme.added,
+            theme.removed,
+            theme.changed,
+            theme.printable,
             theme.found,
         ];
         assert!(all.iter().all(|style| style.fg.is_none() && style.bg.is_none()));

@@ -140,7 +140,11 @@ pub struct Cx<'a> {
 
 impl Cx<'_> {
     /// Starts a job whose answer comes to this view.
-    pub fn job(&mut self, word: &'static str, job: impl FnOnce(&Work) -> Result<Answer, String> + Send + 'static) {
+    pub fn job(
+        &mut self,
+        word: &'static str,
+        job: impl FnOnce(&Work) -> Result<Answer, String> + Send + 'static,
+    ) {
         let job: Job = Box::new(job);
         self.effects.push(Effect::Job(Topic { view: self.id, word }, job));
     }
@@ -184,10 +188,21 @@ pub const VIEWS: &[ViewSpec] = &[
         title: "processes",
         open: |_| section("processes"),
         sections: &[
-            "threads", "credentials", "environment", "auxv", "signals", "timers", "limits", "seccomp",
+            "threads",
+            "credentials",
+            "environment",
+            "auxv",
+            "signals",
+            "timers",
+            "limits",
+            "seccomp",
         ],
     },
-    ViewSpec { title: "memory", open: |_| Some(Box::new(OutlineView::memory())), sections: &["maps", "shared-memory"] },
+    ViewSpec {
+        title: "memory",
+        open: |_| Some(Box::new(OutlineView::memory())),
+        sections: &["maps", "shared-memory"],
+    },
     ViewSpec { title: "files", open: |_| section("descriptors"), sections: &["locks"] },
     ViewSpec { title: "sockets", open: |_| section("sockets"), sections: &["network"] },
     ViewSpec { title: "mounts", open: |_| section("mounts"), sections: &[] },
@@ -201,12 +216,21 @@ pub const VIEWS: &[ViewSpec] = &[
 
 /// Sections that are the view of a row of [`VIEWS`] themselves.
 pub const MAIN_SECTIONS: &[&str] = &[
-    "overview", "processes", "descriptors", "sockets", "mounts", "namespaces", "cgroups", "rootfs-diff", "logs",
+    "overview",
+    "processes",
+    "descriptors",
+    "sockets",
+    "mounts",
+    "namespaces",
+    "cgroups",
+    "rootfs-diff",
+    "logs",
     "images",
 ];
 
 /// Sections that no row names.
 pub fn other_sections() -> impl Iterator<Item = &'static Section> {
-    let is_named = |name: &str| MAIN_SECTIONS.contains(&name) || VIEWS.iter().any(|view| view.sections.contains(&name));
+    let is_named =
+        |name: &str| MAIN_SECTIONS.contains(&name) || VIEWS.iter().any(|view| view.sections.contains(&name));
     SECTIONS.iter().filter(move |section| !is_named(section.name))
 }

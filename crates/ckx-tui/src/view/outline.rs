@@ -93,7 +93,8 @@ impl OutlineView {
         self.shown = shown;
         self.scroll.set_len(self.shown.len());
         // The selection stays where it was, or moves to what hides it.
-        let at = before.map(|before| self.shown.partition_point(|at| *at as usize <= before).saturating_sub(1));
+        let at =
+            before.map(|before| self.shown.partition_point(|at| *at as usize <= before).saturating_sub(1));
         self.scroll.select(at.unwrap_or(0));
     }
 
@@ -139,7 +140,9 @@ impl OutlineView {
     fn process(&self, at: usize, checkpoint: &Checkpoint) -> Option<u32> {
         let rows = self.rows()?;
         let known = |cell: Option<&Cell>| match cell {
-            Some(Cell::Count(pid)) => u32::try_from(*pid).ok().filter(|pid| checkpoint.processes().get(*pid).is_some()),
+            Some(Cell::Count(pid)) => {
+                u32::try_from(*pid).ok().filter(|pid| checkpoint.processes().get(*pid).is_some())
+            }
             _ => None,
         };
         if let Kind::Cells(table, cells) = &rows.get(at)?.kind
@@ -390,7 +393,10 @@ fn memory(checkpoint: &Checkpoint) -> Outline {
         table.row(vec![
             Cell::from(process.pid),
             Cell::Bytes(memory.mapped_bytes),
-            pages.map_or_else(|| Cell::Absent("unreadable".to_owned()), |pages| Cell::Bytes(pages.present_bytes)),
+            pages.map_or_else(
+                || Cell::Absent("unreadable".to_owned()),
+                |pages| Cell::Bytes(pages.present_bytes),
+            ),
             pages.map_or_else(|| Cell::Faint("-".to_owned()), |pages| bytes(pages.parent_pages)),
             pages.map_or_else(|| Cell::Faint("-".to_owned()), |pages| bytes(pages.lazy_pages)),
             Cell::or_dash(process.comm.as_ref()),

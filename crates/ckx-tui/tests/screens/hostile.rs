@@ -28,8 +28,10 @@ fn text_of_the_checkpoint_cannot_move_the_cursor() {
         seen.push_str(&driver.press("j").screen());
     }
     assert!(seen.contains("\\x1b[2J"), "the text is there");
-    let harmless = |char: char| char == '\n' || !char.is_control() && !('\u{2000}'..='\u{206f}').contains(&char);
-    let bad: Vec<char> = seen.chars().filter(|char| !harmless(*char) && *char != '…' && *char != '›').collect();
+    let harmless =
+        |char: char| char == '\n' || !char.is_control() && !('\u{2000}'..='\u{206f}').contains(&char);
+    let bad: Vec<char> =
+        seen.chars().filter(|char| !harmless(*char) && *char != '…' && *char != '›').collect();
     assert!(bad.is_empty(), "{bad:?}");
 }
 

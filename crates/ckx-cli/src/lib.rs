@@ -17,9 +17,11 @@ mod inputs;
 mod members;
 mod output;
 mod progress;
+mod range;
 mod registry;
 mod render;
 mod restore_yaml;
+mod source;
 mod ui;
 
 use std::process::ExitCode;

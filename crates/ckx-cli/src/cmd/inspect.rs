@@ -207,7 +207,7 @@ fn warnings(issues: &[Issue]) -> Outline {
 }
 
 /// Asks for processes that are not there are mistakes, and the nearest one may be meant.
-fn check_pids(checkpoint: &Checkpoint, pids: &[u32], path: &Path) -> Result<(), CliError> {
+pub fn check_pids(checkpoint: &Checkpoint, pids: &[u32], path: &Path) -> Result<(), CliError> {
     let there: Vec<u32> = checkpoint.processes().list.iter().map(|process| process.pid).collect();
     let Some(missing) = pids.iter().find(|pid| !there.contains(pid)) else { return Ok(()) };
     let error = CliError::new(format!("`{}` has no process {missing}", path.display()));

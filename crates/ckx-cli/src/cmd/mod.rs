@@ -7,6 +7,8 @@ use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
 use crate::error::{CliError, Outcome};
 use crate::ui::{Color, Ui};
 
+pub use inspect::{check_pids, no_images};
+
 /// One command.
 struct Spec {
     name: &'static str,
@@ -42,6 +44,12 @@ commands! {
     list: "List the checkpoints in directories, with whose they are and when they were made",
     ls: "List the members of a checkpoint, and of the tars in it",
     cat: "Write the content of a member to standard output",
+    memory: "Tell how much memory there is, of what kind, and how much of it is the same",
+    maps: "List the mappings of processes, as /proc/PID/maps does and with their pages",
+    hexdump: "Show memory of a process as hexadecimal numbers",
+    extract: "Write memory of a process to a file",
+    grep: "Search the memory of processes, their queues and files",
+    strings: "List the texts in memory, with their addresses",
     diff: "Tell what changed between two checkpoints",
     repack: "Make an OCI image of a checkpoint, or an archive",
     decode: "Convert CRIU images to JSON",

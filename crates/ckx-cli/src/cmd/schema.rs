@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::cmd::{diff, list, ls};
+use crate::cmd::{diff, list, ls, maps, memory};
 use crate::error::{CliError, Outcome};
-use crate::render::{Format, document, write_value};
+use crate::render::{Format, document, found, write_value};
 use crate::ui::Ui;
 
 /// A document with a schema.
@@ -21,6 +21,9 @@ struct Document {
 const DOCUMENTS: &[Document] = &[
     Document { command: "inspect", schema: document::schema },
     Document { command: "diff", schema: || of::<diff::Document>(diff::SCHEMA) },
+    Document { command: "memory", schema: || of::<memory::Document>(memory::SCHEMA) },
+    Document { command: "maps", schema: || of::<maps::Document>(maps::SCHEMA) },
+    Document { command: "grep", schema: events },
     Document { command: "list", schema: || of::<list::Listing<'_>>(list::SCHEMA) },
     Document { command: "ls", schema: || of::<ls::Listing<'_>>(ls::SCHEMA) },
 ];
@@ -57,5 +60,13 @@ fn of<T: JsonSchema>(name: &str) -> Value {
     let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value();
     schema["title"] = name.into();
     schema["properties"]["schema"] = serde_json::json!({ "const": name });
+    schema
+}
+
+/// The schema of the lines of `grep --json`.
+fn events() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let mut schema = generator.into_root_schema_for::<found::Event>().to_value();
+    schema["title"] = found::SCHEMA.into();
     schema
 }

@@ -2,6 +2,8 @@
 
 pub mod diff;
 pub mod document;
+pub mod found;
+pub mod hex;
 pub mod table;
 pub mod text;
 pub mod value;

@@ -1,17 +1,22 @@
 //! `maps`: the mappings of each process, with the pages that the dump has of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use ckx_criu::display::split_dev;
 use ckx_criu::pages::{PageMap, Residency, page_size_of};
+use ckx_criu::typed::messages::{FdTypes, VmaEntry};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::explore::mm::status;
 use crate::inspect::Collect;
+use crate::inspect::flags::{Bits, names};
 use crate::inspect::subject::{Subject, living};
 use crate::load::Loader;
 use crate::model::Process;
 use crate::model::mappings::{self, Backing};
+use crate::model::mounts;
 use crate::outline::{Cell, Outline, Table};
 use crate::{Address, Checkpoint, Issue, Name};
 
@@ -54,9 +59,17 @@ pub struct Mapping {
     /// Where in its file it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_bytes: Option<u64>,
+    /// Device of its file, as in `/proc/PID/maps`; absent where the mount of the file is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Path of its file, or what the kernel calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
+    /// Flags of `mmap(2)`.
+    pub flags: Vec<String>,
+    /// What `madvise(2)` set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub madvise: Vec<String>,
     /// Where its pages are: `private`, `file` (what was not written is as in the file), `shared` (in the
     /// page map of a shared object), `none` (not in the dump).
     pub backing: &'static str,
@@ -82,10 +95,10 @@ pub struct Pages {
 impl Collect for Maps {
     fn collect(checkpoint: &Checkpoint) -> Self {
         let mut loader = Loader::new(checkpoint);
-        let mut objects = Objects::default();
+        let mut known = Known::new(checkpoint);
         let processes = living(checkpoint)
             .filter(|process| process.mm.is_some())
-            .map(|process| ProcessMaps::read(checkpoint, &mut loader, &mut objects, process))
+            .map(|process| ProcessMaps::read(checkpoint, &mut loader, &mut known, process))
             .collect();
         let mut issues = checkpoint.processes().issues_of(&["mm-"]);
         issues.extend(loader.into_issues());
@@ -112,11 +125,7 @@ impl Collect for Maps {
             }
             let mut below = Outline::new();
             below.table(table);
-            let faint = |text: &str| Cell::Faint(text.to_owned());
-            let mut line = process.process.line();
-            line.extend([Cell::Bytes(process.mapped_bytes), faint("mapped,")]);
-            line.extend([Cell::Bytes(process.shared_bytes), faint("of it shared")]);
-            outline.group(line, below);
+            outline.group(process.line(), below);
         }
         outline
     }
@@ -129,13 +138,138 @@ impl Collect for Maps {
 /// Page maps of shared objects, each read once.
 type Objects = BTreeMap<u64, Option<(String, Bytes)>>;
 
+/// What all processes need, read once.
+struct Known {
+    objects: Objects,
+    /// Devices by mount.
+    devices: HashMap<u32, u32>,
+}
+
+impl Known {
+    fn new(checkpoint: &Checkpoint) -> Self {
+        // What is wrong with them is told by their own section.
+        let (namespaces, _) = mounts(checkpoint);
+        let all = namespaces.iter().flat_map(|namespace| &namespace.mounts);
+        let devices = all.map(|mount| (mount.mnt_id, mount.device)).collect();
+        Self { objects: Objects::default(), devices }
+    }
+
+    /// Device of the file of a mapping, as the kernel writes it.
+    fn device(&self, checkpoint: &Checkpoint, vma: &VmaEntry) -> Option<String> {
+        let has_file = vma.status & (status::FILE_PRIVATE | status::FILE_SHARED) != 0;
+        let id = u32::try_from(vma.shmid).ok().filter(|_| has_file)?;
+        let file = checkpoint.files().get(FdTypes::Reg, id)?;
+        let mount = u32::try_from(file.reg.as_ref()?.mnt_id?).ok()?;
+        let (major, minor) = split_dev((*self.devices.get(&mount)?).into());
+        Some(format!("{major:02x}:{minor:02x}"))
+    }
+}
+
+const MMAP_FLAGS: Bits = &[
+    (0x1, "MAP_SHARED"),
+    (0x2, "MAP_PRIVATE"),
+    (0x10, "MAP_FIXED"),
+    (0x20, "MAP_ANONYMOUS"),
+    (0x100, "MAP_GROWSDOWN"),
+    (0x800, "MAP_DENYWRITE"),
+    (0x2000, "MAP_LOCKED"),
+    (0x4000, "MAP_NORESERVE"),
+    (0x8000, "MAP_POPULATE"),
+    (0x2_0000, "MAP_STACK"),
+    (0x4_0000, "MAP_HUGETLB"),
+    (0x8_0000, "MAP_SYNC"),
+    (0x20_0000, "MAP_DROPPABLE"),
+];
+
+/// Bits by the number of the advice.
+const MADVISE: Bits = &[
+    (1 << 1, "MADV_RANDOM"),
+    (1 << 2, "MADV_SEQUENTIAL"),
+    (1 << 10, "MADV_DONTFORK"),
+    (1 << 12, "MADV_MERGEABLE"),
+    (1 << 14, "MADV_HUGEPAGE"),
+    (1 << 15, "MADV_NOHUGEPAGE"),
+    (1 << 16, "MADV_DONTDUMP"),
+    (1 << 18, "MADV_WIPEONFORK"),
+];
+
+/// Columns before the name in `/proc/PID/maps` on machines whose addresses have 64 bits.
+const NAME_COLUMN: usize = 73;
+
 impl ProcessMaps {
-    fn read(
-        checkpoint: &Checkpoint,
-        loader: &mut Loader<'_>,
-        objects: &mut Objects,
-        process: &Process,
-    ) -> Self {
+    /// The lines of `/proc/PID/maps`, without line ends. Inodes, which no dump has, are 0.
+    pub fn procfs(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        self.mappings.iter().map(|mapping| {
+            let (start, end) = (mapping.start.0, mapping.end.0);
+            let offset = mapping.offset_bytes.unwrap_or(0);
+            let device = mapping.device.as_deref().unwrap_or("00:00");
+            let numbers = format!("{start:08x}-{end:08x} {} {offset:08x} {device} 0 ", mapping.permissions);
+            let Some(name) = &mapping.name else { return numbers.into_bytes() };
+            let mut line = format!("{numbers:NAME_COLUMN$}").into_bytes();
+            for byte in name.as_bytes() {
+                match byte {
+                    // The one character that the kernel escapes.
+                    b'\n' => line.extend_from_slice(b"\\012"),
+                    byte => line.push(*byte),
+                }
+            }
+            line
+        })
+    }
+}
+
+impl Maps {
+    /// What people see who ask for the mappings alone.
+    pub fn wide(&self) -> Outline {
+        let columns =
+            ["RANGE", "PERM", "OFFSET", "SIZE", "PAGES", "PARENT", "LAZY", "BACKING", "NAME", "FLAGS"];
+        let mut outline = Outline::new();
+        for process in &self.processes {
+            let mut table = Table::new(&columns);
+            for mapping in &process.mappings {
+                let count = |of: fn(&Pages) -> u64| {
+                    Cell::or_dash(mapping.pages.as_ref().map(of).filter(|pages| *pages > 0))
+                };
+                let flags = mapping.flags.iter().chain(&mapping.madvise);
+                // The letter behind the permissions says these.
+                let told = flags.filter(|flag| !["MAP_SHARED", "MAP_PRIVATE"].contains(&flag.as_str()));
+                let flags: Vec<String> = told
+                    .map(|flag| flag.trim_start_matches("MAP_").trim_start_matches("MADV_").to_lowercase())
+                    .collect();
+                table.row(vec![
+                    Cell::from(format!("{:x}-{:x}", mapping.start.0, mapping.end.0)),
+                    Cell::from(&mapping.permissions),
+                    Cell::or_dash(mapping.offset_bytes.map(|offset| format!("{offset:x}"))),
+                    Cell::Bytes(mapping.size_bytes),
+                    count(|pages| pages.present_pages),
+                    count(|pages| pages.parent_pages),
+                    count(|pages| pages.lazy_pages),
+                    Cell::from(mapping.backing),
+                    Cell::or_dash(mapping.name.clone()),
+                    Cell::from(flags.join(",")),
+                ]);
+            }
+            let mut below = Outline::new();
+            below.table(table);
+            outline.group(process.line(), below);
+        }
+        outline
+    }
+}
+
+impl ProcessMaps {
+    fn line(&self) -> Vec<Cell> {
+        let faint = |text: &str| Cell::Faint(text.to_owned());
+        let mut line = self.process.line();
+        line.extend([Cell::Bytes(self.mapped_bytes), faint("mapped,")]);
+        line.extend([Cell::Bytes(self.shared_bytes), faint("of it shared")]);
+        line
+    }
+
+    fn read(checkpoint: &Checkpoint, loader: &mut Loader<'_>, known: &mut Known, process: &Process) -> Self {
+        let vmas = process.mm.iter().flat_map(|mm| &mm.vmas);
+        // Of two at one place, as no kernel has them, the first stands.
+        let vmas: HashMap<u64, &VmaEntry> = vmas.rev().map(|vma| (vma.start, vma)).collect();
         let auxv = process.mm.as_ref().map(|mm| mm.mm_saved_auxv.as_slice()).unwrap_or_default();
         let page_size = page_size_of(auxv).unwrap_or(4096);
         let name = format!("pagemap-{}.img", process.pid);
@@ -156,13 +290,17 @@ impl ProcessMaps {
                 }
                 Backing::Object(shmid) => {
                     let start = mapping.offset.unwrap_or(0);
-                    let object = object(loader, objects, shmid);
+                    let object = object(loader, &mut known.objects, shmid);
                     map_of(loader, object, page_size)
                         .map(|map| Pages::count(&map, start, start.saturating_add(size_bytes)))
                 }
                 Backing::Elsewhere => None,
             };
+            let vma = vmas.get(&mapping.start);
             list.push(Mapping {
+                device: vma.and_then(|vma| known.device(checkpoint, vma)),
+                flags: vma.map(|vma| names(MMAP_FLAGS, vma.flags.into())).unwrap_or_default(),
+                madvise: vma.and_then(|vma| vma.madv).map(|bits| names(MADVISE, bits)).unwrap_or_default(),
                 start: Address(mapping.start),
                 end: Address(mapping.end),
                 size_bytes,

@@ -106,6 +106,14 @@ impl Area {
         }
     }
 
+    /// Processes that map it.
+    pub fn owners(&self) -> Vec<u32> {
+        match &self.shown {
+            Shown::Process(space) => vec![space.pid()],
+            Shown::Object(mapped) => mapped.iter().map(|(pid, _)| *pid).collect(),
+        }
+    }
+
     /// The mapping that holds an address; of an object the first that shows it.
     pub fn mapping_at(&self, address: u64) -> Option<&Mapping> {
         match &self.shown {

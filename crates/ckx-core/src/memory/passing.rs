@@ -123,3 +123,36 @@ impl Pages {
         self.done.into_iter().map(|(name, hashes)| (name, hashes.into())).collect()
     }
 }
+
+/// Opens a source for looking at certain addresses: of one that can be read only once the pages are held,
+/// up to `budget` bytes.
+///
+/// # Errors
+/// As [`Checkpoint::open`].
+pub fn open_holding(path: &Path, options: Options, budget: u64) -> Result<Checkpoint, ckx_archive::Error> {
+    if !is_read_once(path, &options) {
+        return Checkpoint::open(path, options);
+    }
+    let mut keeping = options.archive.clone();
+    keeping.budget_bytes = keeping.budget_bytes.saturating_add(budget);
+    let archive = Archive::open(path, &mut Holding(Wanted::default()), keeping)?;
+    Ok(Checkpoint::from_archive(archive, options))
+}
+
+/// Whether a source is read as it comes: what comes over a network is not fetched twice either.
+pub(crate) fn is_read_once(path: &Path, options: &Options) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    options.archive.remote.is_some()
+        || path.as_os_str() == ckx_archive::archive::STDIN
+        || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Keeps the pages too.
+struct Holding(Wanted);
+
+impl Interests for Holding {
+    fn of(&mut self, member: &TarMember, kept: &Kept<'_>) -> Interest {
+        let wanted = self.0.of(member, kept);
+        if is_pages(&member.name) { Interest::Keep } else { wanted }
+    }
+}

@@ -6,7 +6,7 @@ pub mod contents;
 pub mod descriptors;
 mod dump_log;
 pub mod files;
-pub(crate) mod mappings;
+pub mod mappings;
 mod mounts;
 pub mod process;
 pub mod registers;

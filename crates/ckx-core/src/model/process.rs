@@ -105,6 +105,13 @@ impl Processes {
     }
 }
 
+impl Processes {
+    /// What is wrong with the tree, and with what tells of the memory of processes.
+    pub fn issues_of_memory(&self) -> Vec<Issue> {
+        self.issues_of(&["mm-"])
+    }
+}
+
 impl Process {
     fn read(images: &dyn ImageSet, loader: &mut Loader<'_>, entry: &PstreeEntry) -> Self {
         let PstreeEntry { pid, ppid, pgid, sid, .. } = *entry;

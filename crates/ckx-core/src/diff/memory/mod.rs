@@ -9,7 +9,6 @@ mod report;
 mod steps;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 pub use report::{MemoryChange, Range, Row};
@@ -17,7 +16,7 @@ pub use report::{MemoryChange, Range, Row};
 use crate::diff::change::{Change, Mark};
 use crate::diff::mappings::{self, Backing, Mapping, Unit};
 use crate::diff::{Comparison, Pair, Side};
-use crate::memory::{Chain, Content, PageFiles, Piped, Run, SMALLEST_PAGE, Why, page_size};
+use crate::memory::{Chain, Content, PageFiles, Piped, Run, SMALLEST_PAGE, Why, is_read_once, page_size};
 use crate::model::Process;
 use crate::{Checkpoint, Issue};
 use compare::{Manner, Tally};
@@ -58,10 +57,7 @@ pub(super) fn compare(pair: &Pair<'_>) -> Comparison {
 /// # Errors
 /// As [`Checkpoint::open`].
 pub fn open(path: &Path, options: crate::Options) -> Result<Checkpoint, ckx_archive::Error> {
-    // What comes over a network is not fetched twice.
-    let is_read_once = options.archive.remote.is_some()
-        || path.as_os_str() == ckx_archive::archive::STDIN
-        || path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+    let is_read_once = is_read_once(path, &options);
     if is_read_once { Piped::new().open(path, options) } else { Checkpoint::open(path, options) }
 }
 

@@ -1,5 +1,6 @@
 //! Searching memory.
 
+mod members;
 mod pattern;
 mod scanner;
 mod strings;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use ckx_archive::tarball::Step;
 
+pub use members::{InMember, Which, in_members};
 pub use pattern::{BadPattern, Encoding, MAX_ACROSS, Pattern, Query, Syntax};
 use scanner::Scanner;
 pub use scanner::{Around, Hit, MAX_TOLD};
@@ -23,14 +25,14 @@ pub struct Searcher<'p, F> {
     found: F,
 }
 
-impl<'p, F: FnMut(&Area, Hit) -> Step> Searcher<'p, F> {
+impl<'p, F: FnMut(&Arc<Area>, Hit) -> Step> Searcher<'p, F> {
     /// Calls `found` for each match. Those of an area come in the order of their addresses.
     pub fn new(pattern: &'p Pattern, around: Around, found: F) -> Self {
         Self { scanner: Scanner::new(pattern, around), area: None, found }
     }
 }
 
-impl<F: FnMut(&Area, Hit) -> Step> Sink for Searcher<'_, F> {
+impl<F: FnMut(&Arc<Area>, Hit) -> Step> Sink for Searcher<'_, F> {
     fn area(&mut self, area: &Arc<Area>) {
         self.area = Some(Arc::clone(area));
     }

@@ -200,7 +200,7 @@ pub struct Strings<F> {
     found: F,
 }
 
-impl<F: FnMut(&Area, Text<'_>) -> Step> Strings<F> {
+impl<F: FnMut(&Arc<Area>, Text<'_>) -> Step> Strings<F> {
     /// Calls `found` for each text. Those of an area come in the order of their addresses.
     pub fn new(texts: Texts, found: F) -> Self {
         Self { texts, area: None, held: Vec::new(), held_at: 0, next: 0, found }
@@ -268,7 +268,7 @@ fn joined(last: u8, bytes: &[u8]) -> usize {
     bytes.iter().take(MAX_HELD).take_while(&mut goes_on).count()
 }
 
-impl<F: FnMut(&Area, Text<'_>) -> Step> Sink for Strings<F> {
+impl<F: FnMut(&Arc<Area>, Text<'_>) -> Step> Sink for Strings<F> {
     fn area(&mut self, area: &Arc<Area>) {
         self.area = Some(Arc::clone(area));
     }

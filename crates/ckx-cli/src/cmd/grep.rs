@@ -23,7 +23,8 @@ use crate::ui::Ui;
 /// CRIU keeps, tmpfs, changes of the root file system, logs, images.
 ///
 /// Each line has the process, the address, the mapping with the offset in it, and the match with what is
-/// around it. Pages never touched are zeros and not searched. Matches across borders are found up to
+/// around it. Pages never touched are zeros and not searched; those of mapped files that were not written
+/// to are not in a checkpoint. Matches across borders are found up to
 /// 16 KiB on each side.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -98,12 +98,12 @@ fn one(area: &Arc<Area>, sink: &mut dyn Sink, issues: &mut Vec<Issue>) -> Step {
             Content::Zero | Content::Untouched | Content::Packed(_) => {}
         }
     }
-    tell(area, &lost, issues);
+    tell(area, None, &lost, issues);
     sink.end()
 }
 
-/// Tells of pages that the dump should have and that could not be seen.
-fn tell(area: &Area, lost: &[u64; Why::COUNT], issues: &mut Vec<Issue>) {
+/// Tells of pages that the dump should have and that could not be seen. `seen` is a pages file that went by.
+fn tell(area: &Area, seen: Option<&str>, lost: &[u64; Why::COUNT], issues: &mut Vec<Issue>) {
     issues.extend(
         area.chain().issues().iter().filter(|issue| !issues.contains(issue)).cloned().collect::<Vec<_>>(),
     );
@@ -250,7 +250,10 @@ impl Passing<'_> {
         let Some(current) = self.current.take() else { return };
         let mut lost = [0; Why::COUNT];
         lost[Why::Lost as usize] = current.runs.iter().map(|run| run.len).sum();
-        tell(&current.area, &lost, &mut self.issues);
+        let member = current.area.chain().members().next().map(crate::Name::from);
+        let name = member.map(|member| member.to_string()).unwrap_or_default();
+        let file = name.rsplit('/').next();
+        tell(&current.area, file, &lost, &mut self.issues);
         self.is_stopped |= self.sink.end() == Step::Stop;
     }
 

@@ -156,7 +156,7 @@ pub fn held<'c>(checkpoint: &'c Checkpoint, process: &Process) -> Memory<'c> {
 /// Tells what was missing or broken.
 pub fn tell(issues: &[Issue], ui: &mut Ui) -> Outcome {
     for issue in issues {
-        ui.warn(&issue.to_string(), issue.hint.as_deref());
+        ui.warn(&issue.to_string(), issue.hint);
     }
     if issues.is_empty() { Outcome::Done } else { Outcome::Partial }
 }

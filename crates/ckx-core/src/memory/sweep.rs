@@ -104,9 +104,10 @@ fn one(area: &Arc<Area>, sink: &mut dyn Sink, issues: &mut Vec<Issue>) -> Step {
 
 /// Tells of pages that the dump should have and that could not be seen. `seen` is a pages file that went by.
 fn tell(area: &Area, seen: Option<&str>, lost: &[u64; Why::COUNT], issues: &mut Vec<Issue>) {
-    issues.extend(
-        area.chain().issues().iter().filter(|issue| !issues.contains(issue)).cloned().collect::<Vec<_>>(),
-    );
+    // That a pages file which goes by was not there before is no fault of it.
+    let is_new = |issue: &&Issue| seen != Some(issue.image.as_str()) && !issues.contains(issue);
+    let new: Vec<Issue> = area.chain().issues().iter().filter(is_new).cloned().collect();
+    issues.extend(new);
     let page_size = area.chain().page_size().max(1);
     let losses = Why::ALL.iter().zip(lost).filter(|(why, bytes)| **bytes > 0 && why.is_loss());
     let reasons: Vec<String> =

@@ -249,3 +249,39 @@ fn bombs() {
         assert!(text.contains("processes"), "{name}: {text}");
     }
 }
+
+/// An engine's document comes before the images: an archive that is cut behind it, or in it, still tells
+/// what it was, and is not "no checkpoint".
+#[test]
+fn archives_cut_before_the_first_image() {
+    let place = tempfile::tempdir().expect("a directory");
+    let json = format!(r#"{{"id":"cut","name":"counter","x":"{}"}}"#, "x".repeat(1000));
+    let tar = file(b"config.dump", json.as_bytes());
+    for length in [tar.len(), 900] {
+        fs::write(place.path().join("a.tar"), &tar[..length]).expect("room");
+        let output = ckx(place.path(), "inspect --no-pager a.tar");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(3), "{length}: {text}");
+        assert!(text.contains("pstree.img: the image is missing"), "{length}: {text}");
+        assert_eq!(text.contains("counter"), length == tar.len(), "{length}: {text}");
+    }
+}
+
+/// Paths in inner tars are told as they were asked for, and directories as directories.
+#[test]
+fn paths_that_name_no_file() {
+    let place = tempfile::tempdir().expect("a directory");
+    let mut tar = good();
+    tar.extend(member(b"checkpoint", b'5', b"", b"00000000000\0", b""));
+    tar.extend(file(b"rootfs-diff.tar", &file(b"srv/www/added.txt", b"x")));
+    fs::write(place.path().join("a.tar"), tar).expect("room");
+    for (path, hint) in [
+        ("rootfs-diff.tar/srv/www/aded.txt", "did you mean `rootfs-diff.tar/srv/www/added.txt`?"),
+        ("rootfs-diff.tar/srv", "is a directory"),
+        ("checkpoint", "is a directory"),
+    ] {
+        let output = ckx(place.path(), &format!("cat a.tar {path}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("`{path}`")) && text.contains(hint), "{path}: {text}");
+    }
+}

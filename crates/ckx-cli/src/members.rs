@@ -47,10 +47,18 @@ pub fn below<'a>(archive: &'a Archive, path: &[u8]) -> Vec<&'a Member> {
 
 /// The error for a path that names nothing, with the names that may be meant.
 pub fn missing(archive: &Archive, path: &[u8]) -> CliError {
+    missing_in(archive, path, path)
+}
+
+/// The same for a path in a member that is a tar: `whole` is the path as it was asked for.
+pub fn missing_in(archive: &Archive, path: &[u8], whole: &[u8]) -> CliError {
     let error =
-        CliError::new(format!("`{}` has no member `{}`", archive.source().path.display(), Name::from(path)));
+        CliError::new(format!("`{}` has no member `{}`", archive.source().path.display(), Name::from(whole)));
+    let holder = whole.strip_suffix(path).unwrap_or_default();
     match nearest(archive, path) {
-        Some(member) => error.hinted(format!("did you mean `{}`?", Name::from(&member.name))),
+        Some(member) => {
+            error.hinted(format!("did you mean `{}`?", Name::from([holder, &*member.name].concat())))
+        }
         None => error.hinted("`ckx ls` lists the members"),
     }
 }

@@ -121,6 +121,12 @@ impl Checkpoint {
         [&b"inventory.img"[..], b"pstree.img"].iter().any(|name| self.image_member(name).is_some())
     }
 
+    /// Whether it is a checkpoint at all, or what is left of one: it has images, or an engine's document.
+    pub fn is_recognised(&self) -> bool {
+        let is_document = |name: &&[u8]| self.archive.get(name).is_some_and(|it| it.kind == EntryKind::File);
+        self.has_images() || [&b"config.dump"[..], b"spec.dump"].iter().any(is_document)
+    }
+
     /// Whether it is a pre-dump: pages of memory with their maps, for a later dump to build on. Processes,
     /// files and descriptions are in that dump, and are not missing here.
     pub fn is_pre_dump(&self) -> bool {

@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use ckx_archive::archive::{Copied, copy};
-use ckx_archive::tarball::{TarMember, normal_name};
+use ckx_archive::tarball::{EntryKind, TarMember, normal_name};
 use ckx_archive::{Archive, Interest, Interests, Kept, Options};
 use ckx_core::Name;
 
 use crate::error::{CliError, Outcome};
-use crate::members::{Place, missing, place};
+use crate::members::{Place, below, missing_in, place};
 use crate::progress::watched;
 use crate::registry::RegistryArgs;
 use crate::ui::Ui;
@@ -78,16 +78,33 @@ fn content(
     let archive = Archive::open(&args.source, &mut Holders(name), options.clone())?;
     // The member of this very name comes before what it may hold.
     if let Some(member) = archive.get(name) {
+        if member.kind == EntryKind::Directory {
+            return Err(directory(&archive, name));
+        }
         return written(archive.write_to(member, out));
     }
     match place(&archive, name) {
         Place::Inner(member, rest) => {
             let inner = archive.inner(member, Some(rest))?;
-            let file = inner.get(rest).ok_or_else(|| missing(&inner, rest))?;
-            written(inner.write_to(file, out))
+            let Some(file) = inner.get(rest) else {
+                let is_directory = !below(&inner, rest).is_empty();
+                return Err(if is_directory { directory(&archive, name) } else { missing_in(&inner, rest, name) });
+            };
+            match file.kind {
+                EntryKind::Directory => Err(directory(&archive, name)),
+                _ => written(inner.write_to(file, out)),
+            }
         }
-        _ => Err(missing(&archive, name)),
+        // There need be no member for the directory itself.
+        Place::Members(_) => Err(directory(&archive, name)),
+        Place::Missing => Err(missing_in(&archive, name, name)),
     }
+}
+
+fn directory(archive: &Archive, name: &[u8]) -> CliError {
+    let path = archive.source().path.display();
+    CliError::new(format!("`{}` in `{path}` is a directory", Name::from(name)))
+        .hinted("`ckx ls` lists what is in it")
 }
 
 /// A member that is cut off was written as far as it goes.

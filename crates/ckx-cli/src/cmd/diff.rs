@@ -150,7 +150,7 @@ impl Args {
             Ok(Options { reveal: self.reveal, archive, ..Options::default() })
         };
         let checkpoint = diff::open(path, options(path)?)?;
-        if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
+        if !checkpoint.is_recognised() {
             return Err(super::inspect::no_images(&checkpoint, path));
         }
         let mut previous: Option<Checkpoint> = None;

@@ -107,7 +107,7 @@ fn one(args: &Args, path: &Path, sections: &[&'static Section], ui: &mut Ui) -> 
         let pids = (!args.pid.is_empty()).then(|| args.pid.clone());
         Checkpoint::open(path, Options { pids, reveal: args.reveal, archive })
     })?;
-    if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
+    if !checkpoint.is_recognised() {
         return Err(no_images(&checkpoint, path));
     }
     check_pids(&checkpoint, &args.pid, path)?;
@@ -212,7 +212,9 @@ pub fn check_pids(checkpoint: &Checkpoint, pids: &[u32], path: &Path) -> Result<
     let Some(missing) = pids.iter().find(|pid| !there.contains(pid)) else { return Ok(()) };
     let error = CliError::new(format!("`{}` has no process {missing}", path.display()));
     let listed: Vec<String> = there.iter().take(20).map(u32::to_string).collect();
-    let near = there.iter().find(|pid| pid.to_string().contains(&missing.to_string()) || missing.to_string().contains(&pid.to_string()));
+    // One digit away; a pid of one digit is one digit away from every other, which says nothing.
+    let away = |pid: &&u32| strsim::levenshtein(&pid.to_string(), &missing.to_string());
+    let near = there.iter().filter(|pid| *missing > 9 && away(pid) == 1).min_by_key(|pid| pid.abs_diff(*missing));
     let more = if there.len() > 20 { ", …" } else { "" };
     let all = format!("it has {}{more}", listed.join(", "));
     Err(error.hinted(match near {

@@ -141,8 +141,7 @@ impl Candidate {
             Err(error) => return broken(chain(&error)),
         };
         let archive = checkpoint.archive();
-        let is_described = ["config.dump", "spec.dump"].iter().any(|name| archive.get(name.as_bytes()).is_some());
-        if !checkpoint.has_images() && !is_described {
+        if !checkpoint.is_recognised() {
             return if self.is_named { broken("it holds no images of CRIU".to_owned()) } else { None };
         }
         let size_bytes = Some(archive.source().size_bytes);
@@ -173,7 +172,7 @@ fn write(args: &Args, entries: &[Entry], ui: &mut Ui) -> Result<(), CliError> {
                 look.width = None;
             }
             let mut text = String::new();
-            let table = rows(entries);
+            let table = table::without(rows(entries), LESS_WANTED, PATH_COLUMNS, look);
             if !table.rows.is_empty() {
                 for spans in table::lines(&table, look, 0) {
                     look.paint(&spans, &mut text);
@@ -192,6 +191,12 @@ fn write(args: &Args, entries: &[Entry], ui: &mut Ui) -> Result<(), CliError> {
         }
     }
 }
+
+/// Columns that a narrow screen does without, the first first; `--wide` and the other formats have them.
+const LESS_WANTED: &[&str] = &["IMAGE", "MEMORY", "ENGINE", "PROCS"];
+
+/// Columns of the screen that a path should have at least.
+const PATH_COLUMNS: usize = 28;
 
 /// The table, without columns that would be empty.
 fn rows(entries: &[Entry]) -> Table {

@@ -18,6 +18,29 @@ pub fn lines(table: &Table, look: Look, indent: usize) -> Vec<Vec<Span>> {
     std::iter::once(line(heading, &layout.widths, &layout.numeric)).chain(rows).collect()
 }
 
+/// Leaves out columns, in this order, until those that stay are not cut and the last one has `least`
+/// columns of the screen. A cut time or size is of no use to anybody.
+pub fn without(mut table: Table, names: &[&str], least: usize, look: Look) -> Table {
+    let Some(screen) = look.width else { return table };
+    for name in names {
+        let widths =
+            Layout::of(&table.columns, table.rows.iter().map(Vec::as_slice), Look { width: None, ..look }, 0)
+                .widths;
+        let last = widths.last().copied().unwrap_or_default();
+        let others = widths.iter().sum::<usize>() - last + GAP * widths.len().saturating_sub(1);
+        if others + last.min(least) <= screen {
+            break;
+        }
+        if let Some(at) = table.columns.iter().position(|column| column == name) {
+            table.columns.remove(at);
+            for row in table.rows.iter_mut().filter(|row| at < row.len()) {
+                row.remove(at);
+            }
+        }
+    }
+    table
+}
+
 /// Where the columns of a table are: for tables whose rows are not held, but made twice.
 pub struct Layout {
     widths: Vec<usize>,
@@ -87,4 +110,29 @@ fn line(row: Vec<Vec<Span>>, widths: &[usize], numeric: &[bool]) -> Vec<Span> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use ckx_core::outline::{Cell, Table};
+
+    use super::{lines, without};
+    use crate::render::value::Look;
+
+    #[test]
+    fn columns_that_matter_less_go_before_others_are_cut() {
+        let time = "2026-11-23T17:01:04Z";
+        let mut table = Table::new(&["NAME", "IMAGE", "TIME", "PATH"]);
+        let cells = ["nginx", "localhost/corpus-nginx:1", time, "/var/lib/kubelet/checkpoints/web.tar"];
+        table.row(cells.iter().map(|text| Cell::Text((*text).to_owned())).collect());
+        let at = |width| {
+            let look = Look { width: Some(width), ..Look::default() };
+            let rows = lines(&without(table.clone(), &["IMAGE"], 20, look), look, 0);
+            rows.iter().map(|row| row.iter().map(|span| &*span.text).collect::<String>()).collect::<Vec<_>>()
+        };
+        assert!(at(100)[1].contains("corpus-nginx"), "{:?}", at(100));
+        let narrow = at(60);
+        assert!(!narrow[0].contains("IMAGE") && narrow[1].contains(time), "{narrow:?}");
+        assert!(narrow.iter().all(|line| line.chars().count() <= 60), "{narrow:?}");
+    }
 }

@@ -44,10 +44,13 @@ fn holders(held: &HeldSocket) -> Cell {
 fn connection(socket: &Socket) -> Option<Cell> {
     let tcp = socket.tcp.as_ref()?;
     let connection = tcp.connection.as_ref()?;
-    let mut words = connection.negotiated.clone();
+    // The scale is told with its values below, if there is one.
+    let mut words: Vec<_> = connection.negotiated.iter().filter(|word| **word != "wscale").cloned().collect();
     words.push(format!("mss:{}", connection.mss_clamp_bytes));
-    let scale = connection.rcv_wscale.map_or_else(String::new, |scale| format!(",{scale}"));
-    words.push(format!("wscale:{}{scale}", connection.snd_wscale));
+    if connection.negotiated.iter().any(|word| *word == "wscale") {
+        let scale = connection.rcv_wscale.map_or_else(String::new, |scale| format!(",{scale}"));
+        words.push(format!("wscale:{}{scale}", connection.snd_wscale));
+    }
     if let Some(window) = connection.snd_wnd {
         words.push(format!("snd_wnd:{window}"));
     }

@@ -127,7 +127,7 @@ impl App {
         let mut app = Self {
             look,
             state: State::Opening(progress.clone(), open::Seen::default()),
-            nav: Nav::default(),
+            nav: Nav::new(sources.list.len() > 1),
             stacks: HashMap::new(),
             focus: Focus::Nav,
             prompt: None,
@@ -241,6 +241,10 @@ impl App {
             match request {
                 Request::Open(view) => self.push(entry, view),
                 Request::Say(text) => self.message = Some(text),
+                Request::Zoom => {
+                    self.is_zoomed = true;
+                    self.resize(self.size.0, self.size.1);
+                }
                 Request::Ask(question) => self.prompt = Some(Prompt::new(Purpose::Ask(question), "")),
             }
         }
@@ -345,6 +349,7 @@ impl App {
                 let text = self.top().map(|slot| slot.view.filter_text().to_owned()).unwrap_or_default();
                 self.prompt = Some(Prompt::new(Purpose::Filter, &text));
             }
+            Action::Search => self.prompt = Some(Prompt::new(Purpose::Ask(Question::Search), "")),
             Action::Copy => self.copy(false),
             Action::CopyJson => self.copy(true),
             Action::Export => self.export(),
@@ -354,7 +359,7 @@ impl App {
     }
 
     fn jump(&mut self, number: u8) {
-        self.nav.select(Entry::View(usize::from(number).saturating_sub(1)));
+        self.nav.jump(number.into());
         self.focus = Focus::Nav;
         self.show_entry();
     }
@@ -384,7 +389,6 @@ impl App {
         match action {
             Action::Back => self.back(),
             Action::Left => self.back(),
-            Action::Search => self.prompt = Some(Prompt::new(Purpose::Ask(Question::Search), "")),
             _ => {}
         }
     }

@@ -36,8 +36,16 @@ const COMMANDS: &[(&str, &str)] = &[
 impl Help {
     /// The help where these places are valid; their keys stand first.
     pub fn new(valid: Vec<Place>) -> Self {
-        let all =
-            [Place::Hex, Place::Search, Place::Diff, Place::Process, Place::Tree, Place::List, Place::All];
+        let all = [
+            Place::Hex,
+            Place::Search,
+            Place::Diff,
+            Place::Process,
+            Place::Bytes,
+            Place::Tree,
+            Place::List,
+            Place::All,
+        ];
         let (mut now, later): (Vec<Place>, Vec<Place>) =
             all.into_iter().partition(|place| *place == Place::All || valid.contains(place));
         now.extend(later);

@@ -84,6 +84,8 @@ pub enum Place {
     Tree,
     /// Where rows are about processes.
     Process,
+    /// Where rows have bytes.
+    Bytes,
     /// In the hex view.
     Hex,
     /// In the results of a search.
@@ -100,6 +102,7 @@ impl Place {
             Self::List => "lists",
             Self::Tree => "what folds",
             Self::Process => "rows about a process",
+            Self::Bytes => "members and images",
             Self::Hex => "bytes",
             Self::Search => "search",
             Self::Diff => "comparison",
@@ -156,7 +159,13 @@ pub const KEYS: &[Binding] = &[
         "follow",
         "Follow the pointer under the cursor",
     ),
-    row(&[Ctrl('o'), Char('<')], Action::HistoryBack, Place::Hex, "back", "The place before in the history"),
+    row(
+        &[Ctrl('o'), Char('<')],
+        Action::HistoryBack,
+        Place::Hex,
+        "place before",
+        "The place before in the history",
+    ),
     row(&[Char('>')], Action::HistoryForward, Place::Hex, "", "The place after in the history"),
     row(
         &[Char(']')],
@@ -196,6 +205,7 @@ pub const KEYS: &[Binding] = &[
         "hex",
         "Bytes at the address in the row, or of the process",
     ),
+    row(&[Char('x')], Action::Hex, Place::Bytes, "hex", "Bytes of what is selected"),
     row(&[Char(' ')], Action::Fold, Place::Tree, "fold", "Fold and unfold"),
     row(&[Char('Z')], Action::FoldAll, Place::Tree, "", "Fold and unfold all"),
     row(&[Char('/')], Action::Filter, Place::List, "filter", "Filter as you type"),

@@ -11,7 +11,7 @@ use crate::keys::Action;
 use crate::scroll::Scroll;
 use crate::theme::Look;
 use crate::view::outline::{OutlineView, place, select};
-use crate::view::{Loaded, VIEWS, View, other_sections};
+use crate::view::{Loaded, VIEWS, View, ViewSpec, other_sections};
 
 /// A line of the tree: a row of [`VIEWS`], or a section below one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,23 +30,37 @@ pub struct Nav {
     /// Lines that are shown.
     lines: Vec<Entry>,
     unfolded: HashSet<usize>,
+    /// Whether there are two sources.
+    two: bool,
     /// Place in it.
     pub scroll: Scroll,
 }
 
-impl Default for Nav {
-    fn default() -> Self {
-        let mut nav = Self { lines: Vec::new(), unfolded: HashSet::new(), scroll: Scroll::default() };
+impl Nav {
+    /// The tree of one source, or of two.
+    pub fn new(two: bool) -> Self {
+        let mut nav = Self { lines: Vec::new(), unfolded: HashSet::new(), two, scroll: Scroll::default() };
         nav.list();
         nav
     }
-}
 
-impl Nav {
+    /// The rows of [`VIEWS`] that are there, with their places in it.
+    fn views(&self) -> impl Iterator<Item = (usize, &'static ViewSpec)> {
+        let two = self.two;
+        VIEWS.iter().enumerate().filter(move |(_, view)| two || !view.of_two)
+    }
+
+    /// Selects a row by its number on the screen, from 1.
+    pub fn jump(&mut self, number: usize) {
+        if let Some((row, _)) = number.checked_sub(1).and_then(|at| self.views().nth(at)) {
+            self.select(Entry::View(row));
+        }
+    }
+
     fn list(&mut self) {
         let at = self.entry();
         self.lines.clear();
-        for (row, view) in VIEWS.iter().enumerate() {
+        for (row, view) in self.views().collect::<Vec<_>>() {
             self.lines.push(Entry::View(row));
             if self.unfolded.contains(&row) {
                 self.lines.extend(view.sections.iter().map(|name| Entry::Section(row, name)));
@@ -113,12 +127,13 @@ impl Nav {
 
     /// Selects a row of [`VIEWS`] or a section by what its name begins with, and unfolds what hides it.
     pub fn find(&mut self, word: &str) -> bool {
-        let found = VIEWS.iter().enumerate().find_map(|(row, view)| {
+        let found = self.views().find_map(|(row, view)| {
             let sections = view.sections.iter().map(|name| (*name, Entry::Section(row, name)));
             let mut all = std::iter::once((view.title, Entry::View(row))).chain(sections);
             all.find(|(name, _)| *name == word).map(|(_, entry)| entry)
         });
-        let begins = || VIEWS.iter().position(|view| view.title.starts_with(word)).map(Entry::View);
+        let begins =
+            || self.views().find(|(_, view)| view.title.starts_with(word)).map(|(row, _)| Entry::View(row));
         let Some(entry) = found.or_else(begins).filter(|_| !word.is_empty()) else { return false };
         if let Entry::Section(row, _) = entry {
             self.fold(row, false);
@@ -141,7 +156,8 @@ impl Nav {
         let mut spans = match entry {
             Entry::View(row) => {
                 let Some(view) = VIEWS.get(row) else { return Line::default() };
-                let number = if row < 9 { format!("{} ", row + 1) } else { "  ".to_owned() };
+                let at = self.views().position(|(each, _)| each == row).unwrap_or(0);
+                let number = if at < 9 { format!("{} ", at + 1) } else { "  ".to_owned() };
                 let mark = match (view.sections.is_empty(), self.unfolded.contains(&row)) {
                     (true, _) => "  ",
                     (false, true) => look.pick("▾ ", "- "),
@@ -182,13 +198,14 @@ mod tests {
 
     #[test]
     fn it_folds_and_finds() {
-        let mut nav = Nav::default();
+        let mut nav = Nav::new(false);
         assert!(nav.find("threads"));
-        assert!(matches!(nav.entry(), Some(Entry::Section(1, "threads"))));
+        assert!(matches!(nav.entry(), Some(Entry::Section(_, "threads"))));
         nav.act(Action::Left);
-        assert_eq!(nav.entry(), Some(Entry::View(1)));
+        assert!(matches!(nav.entry(), Some(Entry::View(_))));
         nav.act(Action::Left);
-        assert!(!nav.lines.contains(&Entry::Section(1, "threads")));
-        assert!(nav.find("sock") && !nav.find("nothing"));
+        assert!(!nav.lines.iter().any(|entry| matches!(entry, Entry::Section(..))));
+        assert!(nav.find("sock") && !nav.find("nothing") && !nav.find("differences"));
+        assert!(Nav::new(true).find("differences"));
     }
 }

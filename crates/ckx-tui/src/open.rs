@@ -9,6 +9,7 @@ use ckx_core::{Checkpoint, Wanted};
 
 use crate::app::Sources;
 use crate::job::{Job, Work};
+use crate::space::Spaces;
 use crate::text::safe;
 use crate::view::Loaded;
 
@@ -50,7 +51,7 @@ pub fn job(sources: Sources, progress: Vec<Arc<Progress>>) -> Job {
         }
         let mut open = open.into_iter();
         let checkpoint = open.next().ok_or("there is no source")?;
-        Ok(Box::new(Loaded { checkpoint, other: open.next() }))
+        Ok(Box::new(Loaded { checkpoint, other: open.next(), spaces: Spaces::default() }))
     })
 }
 

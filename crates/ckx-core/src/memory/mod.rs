@@ -18,6 +18,7 @@ mod space;
 mod sweep;
 pub mod usage;
 
+pub use crate::model::mappings::{Backing, Mapping};
 pub use area::{Area, Owner, Place};
 pub use chain::Chain;
 pub(crate) use files::{PageFiles, page_size};

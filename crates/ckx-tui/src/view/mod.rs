@@ -1,7 +1,14 @@
 //! The views: one file each. What the tree on the left leads to is in [`VIEWS`].
 
+mod diff;
+pub mod hex;
+mod image;
+mod log;
+pub mod maps;
+mod members;
 mod message;
 pub mod outline;
+mod search;
 
 use std::any::Any;
 use std::io::Write;
@@ -15,7 +22,9 @@ use ratatui::layout::Rect;
 use crate::app::{Effect, ViewId};
 use crate::job::{Answer, Job, Topic, Work};
 use crate::keys::{Action, Place};
+use crate::space::Spaces;
 use crate::theme::Look;
+use members::MembersView;
 pub use message::Message;
 use outline::OutlineView;
 
@@ -26,6 +35,27 @@ pub struct Loaded {
     pub checkpoint: Arc<Checkpoint>,
     /// The one it is compared with.
     pub other: Option<Arc<Checkpoint>>,
+    /// Memory that was read.
+    pub spaces: Spaces,
+}
+
+/// One of the two checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The first, or the only one.
+    First,
+    /// The second.
+    Second,
+}
+
+impl Loaded {
+    /// One of the checkpoints.
+    pub fn side(&self, which: Which) -> Option<&Arc<Checkpoint>> {
+        match which {
+            Which::First => Some(&self.checkpoint),
+            Which::Second => self.other.as_ref(),
+        }
+    }
 }
 
 /// A part of the screen that shows something and takes keys.
@@ -81,8 +111,14 @@ pub trait View: Any {
     fn click(&mut self, _row: usize, _column: usize, _cx: &mut Cx<'_>) {}
 
     /// An answer to a question that the view asked the user.
-    fn told(&mut self, _question: Question, _text: &str, _cx: &mut Cx<'_>) -> Result<(), String> {
-        Err("there is nothing to do here".to_owned())
+    ///
+    /// # Errors
+    /// Why it is of no use.
+    fn told(&mut self, question: Question, text: &str, cx: &mut Cx<'_>) -> Result<(), String> {
+        match question {
+            Question::Search => search(text, cx),
+            Question::Goto => Err("there are no addresses here: open the memory of a process".to_owned()),
+        }
     }
 
     /// Whether an answer is still to come.
@@ -122,6 +158,8 @@ pub enum Request {
     Say(String),
     /// Asks the user.
     Ask(Question),
+    /// Shows the view on the whole screen.
+    Zoom,
 }
 
 /// What surrounds a view.
@@ -165,6 +203,16 @@ impl Cx<'_> {
     }
 }
 
+/// Searches memory for what was typed, and shows what is found.
+///
+/// # Errors
+/// When it cannot be searched for.
+pub fn search(text: &str, cx: &mut Cx<'_>) -> Result<(), String> {
+    let view = search::SearchView::new(text)?;
+    cx.open(view);
+    Ok(())
+}
+
 /// A row of [`VIEWS`]: a line of the tree.
 pub struct ViewSpec {
     /// Its words.
@@ -173,6 +221,16 @@ pub struct ViewSpec {
     pub open: fn(&Loaded) -> Option<Box<dyn View>>,
     /// Sections of `inspect` that belong to it and stand below it.
     pub sections: &'static [&'static str],
+    /// Whether it is there only with two sources.
+    pub of_two: bool,
+}
+
+const fn row(
+    title: &'static str,
+    open: fn(&Loaded) -> Option<Box<dyn View>>,
+    sections: &'static [&'static str],
+) -> ViewSpec {
+    ViewSpec { title, open, sections, of_two: false }
 }
 
 /// The view of a section.
@@ -183,50 +241,34 @@ fn section(name: &str) -> Option<Box<dyn View>> {
 
 /// The tree on the left. A section that no row names stands at the end, so that new ones are there.
 pub const VIEWS: &[ViewSpec] = &[
-    ViewSpec { title: "overview", open: |_| section("overview"), sections: &["container", "stats"] },
-    ViewSpec {
-        title: "processes",
-        open: |_| section("processes"),
-        sections: &[
-            "threads",
-            "credentials",
-            "environment",
-            "auxv",
-            "signals",
-            "timers",
-            "limits",
-            "seccomp",
-        ],
-    },
-    ViewSpec {
-        title: "memory",
-        open: |_| Some(Box::new(OutlineView::memory())),
-        sections: &["maps", "shared-memory"],
-    },
-    ViewSpec { title: "files", open: |_| section("descriptors"), sections: &["locks"] },
-    ViewSpec { title: "sockets", open: |_| section("sockets"), sections: &["network"] },
-    ViewSpec { title: "mounts", open: |_| section("mounts"), sections: &[] },
-    ViewSpec { title: "namespaces", open: |_| section("namespaces"), sections: &["ipc"] },
-    ViewSpec { title: "cgroups", open: |_| section("cgroups"), sections: &[] },
-    ViewSpec { title: "rootfs changes", open: |_| section("rootfs-diff"), sections: &["tmpfs", "volumes"] },
-    ViewSpec { title: "logs", open: |_| section("logs"), sections: &["dump-log"] },
-    ViewSpec { title: "raw images", open: |_| section("images"), sections: &[] },
-    ViewSpec { title: "warnings", open: |_| Some(Box::new(OutlineView::warnings())), sections: &[] },
+    ViewSpec { of_two: true, ..row("differences", |_| boxed(diff::DiffView::new()), &[]) },
+    row("overview", |_| section("overview"), &["container", "stats"]),
+    row(
+        "processes",
+        |_| section("processes"),
+        &["threads", "credentials", "environment", "auxv", "signals", "timers", "limits", "seccomp"],
+    ),
+    row("memory", |_| boxed(OutlineView::memory()), &["maps", "shared-memory"]),
+    row("files", |_| section("descriptors"), &["locks"]),
+    row("sockets", |_| section("sockets"), &["network"]),
+    row("mounts", |_| section("mounts"), &[]),
+    row("namespaces", |_| section("namespaces"), &["ipc"]),
+    row("cgroups", |_| section("cgroups"), &[]),
+    row("rootfs changes", |_| section("rootfs-diff"), &["tmpfs", "volumes"]),
+    row("logs", |_| boxed(MembersView::logs()), &["logs", "dump-log"]),
+    row("raw images", |_| boxed(MembersView::images()), &["images"]),
+    row("members", |_| boxed(MembersView::all()), &[]),
+    row("warnings", |_| boxed(OutlineView::warnings()), &[]),
 ];
 
+#[allow(clippy::unnecessary_wraps)]
+fn boxed(view: impl View) -> Option<Box<dyn View>> {
+    Some(Box::new(view))
+}
+
 /// Sections that are the view of a row of [`VIEWS`] themselves.
-pub const MAIN_SECTIONS: &[&str] = &[
-    "overview",
-    "processes",
-    "descriptors",
-    "sockets",
-    "mounts",
-    "namespaces",
-    "cgroups",
-    "rootfs-diff",
-    "logs",
-    "images",
-];
+pub const MAIN_SECTIONS: &[&str] =
+    &["overview", "processes", "descriptors", "sockets", "mounts", "namespaces", "cgroups", "rootfs-diff"];
 
 /// Sections that no row names.
 pub fn other_sections() -> impl Iterator<Item = &'static Section> {

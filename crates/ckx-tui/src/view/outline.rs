@@ -13,7 +13,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Cx, Export, Loaded, Message, View};
+use super::hex::HexView;
+use super::maps::MapsView;
+use super::{Cx, Export, Loaded, Message, View, Which};
 use crate::job::Answer;
 use crate::keys::{Action, Place};
 use crate::rows::{Kind, Rows};
@@ -204,6 +206,14 @@ impl View for OutlineView {
                 if let Ok(content) = answer.downcast::<Content>() {
                     self.content = Some(Ok(*content));
                     self.refold();
+                    // Headings are nothing to open.
+                    let has_heading = self
+                        .rows()
+                        .and_then(|rows| rows.get(0))
+                        .is_some_and(|row| matches!(row.kind, Kind::Headings(_)));
+                    if has_heading {
+                        self.scroll.select(1);
+                    }
                     if !self.filter.is_empty() {
                         let filter = std::mem::take(&mut self.filter);
                         self.filter(&filter, cx);
@@ -323,6 +333,11 @@ impl View for OutlineView {
 
 impl OutlineView {
     fn open(&mut self, at: usize, cx: &mut Cx<'_>) {
+        let pid = self.process(at, &cx.loaded.checkpoint);
+        let is_tree = matches!(self.source, Source::Section(section) if section.name == "processes");
+        if let Some(pid) = pid.filter(|_| is_tree || matches!(self.source, Source::Memory)) {
+            return cx.open(MapsView::new(pid));
+        }
         let Some(rows) = self.rows() else { return };
         let parts = rows.spelled(at);
         if !parts.is_empty() {
@@ -330,10 +345,27 @@ impl OutlineView {
         }
     }
 
-    fn memory_of(&mut self, at: usize, _: Action, cx: &mut Cx<'_>) -> bool {
+    fn memory_of(&mut self, at: usize, action: Action, cx: &mut Cx<'_>) -> bool {
         let Some(pid) = self.process(at, &cx.loaded.checkpoint) else { return false };
-        cx.say(format!("process {pid}"));
+        match action {
+            Action::Memory => cx.open(MapsView::new(pid)),
+            _ => cx.open(HexView::memory(Which::First, pid, self.address(at))),
+        }
         true
+    }
+
+    /// The address in a row: one that is told as such, or the beginning of a range.
+    fn address(&self, at: usize) -> Option<u64> {
+        let (Kind::Cells(_, cells) | Kind::Group(cells)) = &self.rows()?.get(at)?.kind else { return None };
+        cells.iter().find_map(|cell| match cell {
+            Cell::Address(address) => Some(*address),
+            Cell::Text(text) => {
+                let (start, end) = text.split_once('-')?;
+                u64::from_str_radix(end, 16).ok()?;
+                u64::from_str_radix(start, 16).ok()
+            }
+            _ => None,
+        })
     }
 }
 

@@ -3,3 +3,4 @@
 mod driver;
 mod frame;
 mod hostile;
+mod views;

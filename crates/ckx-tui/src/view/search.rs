@@ -135,7 +135,7 @@ fn run(loaded: &Loaded, pattern: &Pattern, seen: &Arc<AtomicU64>, work: &Work) -
     };
     let (mut batch, mut found, mut listed, mut told) = (Vec::new(), 0u64, 0, Instant::now());
     let around = Around { bytes: true, before: CONTEXT, after: CONTEXT };
-    let searcher = Searcher::new(pattern, around, |area: &Area, hit: Hit| {
+    let searcher = Searcher::new(pattern, around, |area: &Arc<Area>, hit: Hit| {
         found += 1;
         if listed < MAX_LISTED {
             let more = matches(area, &hit);

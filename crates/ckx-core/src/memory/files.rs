@@ -42,7 +42,9 @@ impl<'a> PageFiles<'a> {
         let previous = checkpoint.previous().map(|previous| Box::new(Self::at_hand(previous)));
         let page_size = page_size(checkpoint);
         let (held, hashes) = (None, HashMap::new());
-        Self { checkpoint, page_size, unit: page_size, held, hashes, previous, issue: None }
+        let mut files = Self { checkpoint, page_size, unit: page_size, held, hashes, previous, issue: None };
+        files.set_page_size(page_size);
+        files
     }
 
     /// Gets hold of the bytes: nothing is done for sources that are mapped, others are decoded once more,
@@ -51,6 +53,7 @@ impl<'a> PageFiles<'a> {
         let mut files = Self::at_hand(checkpoint);
         files.previous =
             checkpoint.previous().map(|previous| Box::new(Self::bytes(previous, budget, wanted)));
+        files.set_page_size(files.page_size);
         let archive = checkpoint.archive();
         let is_here = |member: &Member| archive.read_partial(member).is_ok();
         let mut pages = archive.current().filter(|member| is_pages(&member.name) && wanted(&member.name));
@@ -100,9 +103,13 @@ impl<'a> PageFiles<'a> {
         self.page_size
     }
 
+    /// A pre-dump has no process to tell its page size: it is that of the dump behind it.
     pub fn set_page_size(&mut self, page_size: u64) {
         self.page_size = page_size;
         self.unit = page_size;
+        if let Some(previous) = &mut self.previous {
+            previous.set_page_size(page_size);
+        }
     }
 
     pub fn unit(&self) -> u64 {

@@ -14,6 +14,7 @@ mod forms;
 mod kernel_objects;
 mod kernel_truth;
 mod maps;
+mod memory;
 mod open_files;
 mod processes;
 mod storage;

@@ -16,9 +16,12 @@ const PARENT: u32 = 1;
 const LAZY: u32 = 2;
 const PRESENT: u32 = 4;
 
+/// Address, length, and offset in the pages file.
+type Run = (u64, u64, u64);
+
 /// Where the pages of a map are: address, length and offset in the pages file, as CRIU itself reads it: one
 /// after the other.
-fn places(name: &str, map: &[u8], page_size: u64) -> Option<(u32, Vec<(u64, u64, u64)>)> {
+fn places(name: &str, map: &[u8], page_size: u64) -> Option<(u32, Vec<Run>)> {
     let image = Image::parse(name.as_bytes(), map).ok()?;
     let mut entries = image.entries();
     let head: PagemapHead = entries.next()?.ok()?.decode().ok()?;

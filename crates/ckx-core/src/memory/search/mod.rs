@@ -1,5 +1,6 @@
 //! Searching memory.
 
+mod classes;
 mod members;
 mod pattern;
 mod scanner;

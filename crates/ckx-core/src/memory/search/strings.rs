@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ckx_archive::tarball::Step;
 use rayon::prelude::*;
 
+use super::classes::{BLOCK, Classes, is_printable, rows};
 use crate::memory::area::Area;
 use crate::memory::sweep::Sink;
 
@@ -67,22 +68,6 @@ pub struct Texts {
     pub utf16: bool,
 }
 
-/// Printable, as `strings` has it.
-const PRINTABLE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'\t' as usize] = true;
-    table
-};
-
-fn is_printable(byte: u8) -> bool {
-    PRINTABLE[usize::from(byte)]
-}
-
 /// A text in a piece: where it begins, where it ends, how it is stored.
 type Span = (usize, usize, Width);
 
@@ -106,79 +91,66 @@ impl Texts {
         spans
     }
 
-    /// A text of `min` characters covers every `min`th byte somewhere: only those are looked at.
+    /// Texts whose first byte is in the chunk. The bits of a block say where rows of enough characters begin;
+    /// only there bytes are looked at one by one.
     fn ascii(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
-        let min = self.min();
-        let mut low = start;
-        let mut at = start + min - 1;
+        let count = self.min().min(BLOCK);
         // What began before the chunk is told there.
-        if start > 0 && bytes.get(start - 1).copied().is_some_and(is_printable) {
-            low = start + run_length(bytes.get(start..limit).unwrap_or_default());
-            at = low + min - 1;
-        }
-        while low < limit {
-            let Some(byte) = bytes.get(at) else { break };
-            if !is_printable(*byte) {
-                low = at + 1;
-                at += min;
-                continue;
-            }
-            let before = bytes.get(low..at).unwrap_or_default();
-            let first = at - before.iter().rev().take_while(|byte| is_printable(**byte)).count();
-            let end = at + run_length(bytes.get(at..).unwrap_or_default());
-            if first >= limit {
-                break;
-            }
-            if end - first >= min {
-                spans.push((first, end, Width::Ascii));
-            }
-            low = end + 1;
-            at = end + min;
-        }
-    }
-
-    /// The same for pairs of bytes. A text may begin at an even or an odd address.
-    fn utf16(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
-        let pair = |at: usize| matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char));
-        let step = 2 * self.min() - 2;
-        let mut low = start;
-        if start >= 2 {
-            // What began before the chunk is told there.
-            for parity in [0, 1] {
-                if pair(start - 2 + parity) {
-                    let mut end = start + parity;
-                    while end < limit && pair(end) {
-                        end += 2;
-                    }
-                    low = low.max(end);
+        let mut before = u64::from(start > 0 && bytes.get(start - 1).copied().is_some_and(is_printable));
+        let mut classes = Classes::at(bytes, start);
+        for block in (start..limit).step_by(BLOCK) {
+            let next = Classes::at(bytes, block + BLOCK);
+            let mask = u128::from(classes.printable) | u128::from(next.printable) << BLOCK;
+            let rows = if classes.printable == 0 { 0 } else { rows(mask, count, 1) };
+            let mut begins = rows & !(rows << 1 | before);
+            before = rows >> (BLOCK - 1);
+            classes = next;
+            while begins != 0 {
+                let first = block + begins.trailing_zeros() as usize;
+                begins &= begins - 1;
+                if first >= limit {
+                    return;
+                }
+                let end = first + run_length(bytes.get(first..).unwrap_or_default());
+                if end - first >= self.min() {
+                    spans.push((first, end, Width::Ascii));
                 }
             }
         }
-        let mut at = low + step;
-        while low < limit && at < bytes.len() {
-            let inside =
-                if pair(at) { Some(at) } else { at.checked_sub(1).filter(|at| *at >= low && pair(*at)) };
-            let Some(inside) = inside else {
-                low = at;
-                at += step;
-                continue;
-            };
-            let mut first = inside;
-            while first >= low + 2 && pair(first - 2) {
-                first -= 2;
+    }
+
+    /// The same for pairs of a character and a zero. They may begin at even and at odd addresses.
+    fn utf16(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
+        let pair = |at: usize| matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char));
+        let count = self.min().min(BLOCK / 2);
+        let mut before = 0;
+        for back in [1, 2] {
+            let is_pair = start.checked_sub(back).is_some_and(pair);
+            before |= u64::from(is_pair) << (2 - back);
+        }
+        let mut classes = Classes::at(bytes, start);
+        for block in (start..limit).step_by(BLOCK) {
+            let next = Classes::at(bytes, block + BLOCK);
+            let printable = u128::from(classes.printable) | u128::from(next.printable) << BLOCK;
+            let zero = u128::from(classes.zero) | u128::from(next.zero) << BLOCK;
+            let rows = if classes.printable == 0 { 0 } else { rows(printable & zero >> 1, count, 2) };
+            let mut begins = rows & !(rows << 2 | before);
+            before = rows >> (BLOCK - 2);
+            classes = next;
+            while begins != 0 {
+                let first = block + begins.trailing_zeros() as usize;
+                begins &= begins - 1;
+                if first >= limit {
+                    return;
+                }
+                let mut end = first;
+                while pair(end) {
+                    end += 2;
+                }
+                if (end - first) / 2 >= self.min() {
+                    spans.push((first, end, Width::Utf16));
+                }
             }
-            let mut end = inside;
-            while pair(end) {
-                end += 2;
-            }
-            if first >= limit {
-                break;
-            }
-            if (end - first) / 2 >= self.min() {
-                spans.push((first, end, Width::Utf16));
-            }
-            low = end;
-            at = end + step;
         }
     }
 }

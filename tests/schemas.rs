@@ -107,3 +107,40 @@ fn lists_follow_the_schema_of_list() {
     assert!(found.len() >= 6, "{found:?}");
     assert!(found.last().is_some_and(|entry| entry["error"].is_string() && entry.get("engine").is_none()));
 }
+
+#[test]
+fn memory_follows_its_schemas() {
+    for command in ["memory", "maps"] {
+        let schema = json(&["schema", command]);
+        for source in sources() {
+            check(&schema, &json(&[command, "--json", &source]), &format!("{command} {source}"));
+        }
+        let mut changed = json(&[command, "--json", "fixtures/checkpoints/nginx-crio-1.tar.zst"]);
+        changed["processes"][0]["pid"] = "one".into();
+        assert!(!jsonschema::validator_for(&schema).expect("the schema is one").is_valid(&changed));
+    }
+}
+
+#[test]
+fn matches_follow_the_schema_of_grep() {
+    let schema = json(&["schema", "grep"]);
+    let arguments =
+        ["grep", "--json", "--all", "-C", "8", "nginx", "fixtures/checkpoints/nginx-crio-1.tar.zst"];
+    let output = Command::new(env!("CARGO_BIN_EXE_ckx")).args(arguments).output().expect("ckx runs");
+    let lines: Vec<Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("a line of JSON"))
+        .collect();
+    assert!(lines.len() > 100, "{}", lines.len());
+    for line in &lines {
+        check(&schema, line, "grep");
+    }
+    let types: Vec<_> = ["begin", "match", "summary"].map(Value::from).into();
+    assert!(types.iter().all(|name| lines.iter().any(|line| &line["type"] == name)));
+    assert!(
+        lines.iter().any(|line| line["member"].is_string())
+            && lines.iter().any(|line| line["places"].is_array())
+    );
+}

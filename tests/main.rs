@@ -1,5 +1,6 @@
 //! Tests of the whole: the command, the workspace, the schema's promises.
 
+mod browser;
 mod cli_cases;
 mod hostile;
 mod layering;

@@ -66,7 +66,15 @@ pub type Job = Box<dyn FnOnce(&Work) -> Result<Answer, String> + Send>;
 pub struct Jobs {
     events: Sender<Event>,
     running: HashMap<Topic, Running>,
+    /// Loads that wait for others to end.
+    queued: Vec<(Topic, Job)>,
 }
+
+/// The question of a view for all that it shows.
+pub const LOAD: &str = "load";
+
+/// Loads that run at once. Who walks through the tree passes many views; the newest is loaded first.
+const LOADS: usize = 3;
 
 struct Running {
     stop: Arc<AtomicBool>,
@@ -76,7 +84,7 @@ struct Running {
 impl Jobs {
     /// No jobs; what they say is sent here.
     pub fn new(events: Sender<Event>) -> Self {
-        Self { events, running: HashMap::new() }
+        Self { events, running: HashMap::new(), queued: Vec::new() }
     }
 
     /// Starts a job, or lets it wait for the one of its topic to end.
@@ -85,6 +93,10 @@ impl Jobs {
             running.stop.store(true, Ordering::Relaxed);
             running.waiting = Some(job);
             return;
+        }
+        let loads = self.running.keys().filter(|topic| topic.word == LOAD).count();
+        if topic.word == LOAD && loads >= LOADS {
+            return self.queued.push((topic, job));
         }
         let stop = Arc::new(AtomicBool::new(false));
         let work = Work { topic, stop: stop.clone(), events: self.events.clone() };
@@ -109,11 +121,16 @@ impl Jobs {
     pub fn ended(&mut self, topic: Topic) {
         if let Some(job) = self.running.remove(&topic).and_then(|running| running.waiting) {
             self.start(topic, job);
+        } else if topic.word == LOAD
+            && let Some((topic, job)) = self.queued.pop()
+        {
+            self.start(topic, job);
         }
     }
 
     /// Stops what runs for a topic, or for a whole view.
     pub fn stop(&mut self, view: ViewId, word: Option<&str>) {
+        self.queued.retain(|(topic, _)| topic.view != view || word.is_some_and(|word| word != topic.word));
         for (topic, running) in &mut self.running {
             if topic.view == view && word.is_none_or(|word| word == topic.word) {
                 running.stop.store(true, Ordering::Relaxed);
@@ -124,7 +141,7 @@ impl Jobs {
 
     /// Whether nothing runs.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.queued.is_empty()
     }
 }
 
@@ -169,6 +186,32 @@ mod tests {
         assert_eq!(*answer, 3);
         jobs.ended(TOPIC);
         assert!(jobs.is_idle());
+    }
+
+    #[test]
+    fn of_many_loads_the_newest_comes_first() {
+        let (send, receive) = channel();
+        let mut jobs = Jobs::new(send);
+        let mut ways = Vec::new();
+        for view in 0..LOADS as u64 + 2 {
+            let (go, wait) = channel::<()>();
+            ways.push(go);
+            let topic = Topic { view: ViewId(view), word: LOAD };
+            jobs.start(
+                topic,
+                Box::new(move |_| wait.recv().map(|()| Box::new(()) as Answer).map_err(|e| e.to_string())),
+            );
+        }
+        ways.iter().for_each(|go| go.send(()).unwrap_or_default());
+        let mut order = Vec::new();
+        while !jobs.is_idle() {
+            let topic = next(&receive).topic;
+            order.push(topic.view.0);
+            jobs.ended(topic);
+        }
+        let place = |view: u64| order.iter().position(|each| *each == view);
+        assert_eq!(order.len(), LOADS + 2);
+        assert!(place(LOADS as u64 + 1) < place(LOADS as u64), "{order:?}");
     }
 
     #[test]

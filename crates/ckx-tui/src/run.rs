@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossterm::event::Event as Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::layout::Rect;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
 use crate::app::{App, Effect, Msg, Sources};
@@ -107,7 +108,13 @@ fn turn<B: Backend<Error = io::Error>>(
         }
         match flow {
             Flow::End(end) => return Ok(end),
-            Flow::Redraw => terminal.clear()?,
+            Flow::Redraw => {
+                // `clear` would ask the terminal where the cursor is, and the answer would go to whoever
+                // waits for keys. The size may be another one by now.
+                let size = terminal.size()?;
+                app.update(Msg::Resize(size.width, size.height));
+                terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+            }
             Flow::Go => {}
         }
         terminal.draw(|screen| frame::draw(app, screen))?;

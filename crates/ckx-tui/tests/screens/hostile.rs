@@ -67,3 +67,36 @@ fn broken_images_hide_nothing() {
         driver.press("<Tab>jx<Tab>");
     }
 }
+
+#[test]
+fn very_many_mappings_are_walked() {
+    let base = 0x1000_0000u64;
+    let checkpoint = SynthCheckpoint::new().process(1, 0, |process| {
+        (0..100_000).fold(process.comm("web"), |process, at| {
+            let start = base + at * 0x2000;
+            process.vma(start, start + 0x1000, 3, 0x22, 0x201)
+        })
+    });
+    let (_directory, path) = written(checkpoint);
+    let mut driver = Driver::open(&[path], (80, 24));
+    driver.press(":memory<Enter><Enter>G");
+    assert!(driver.screen().contains("100000/100000"), "{}", driver.screen());
+    // To the last mapping, and back to one in the middle.
+    driver.press("xG");
+    assert!(driver.screen().contains("0x40d3efff"), "{}", driver.screen());
+    driver.press("g0x20000000<Enter>]");
+    assert!(driver.screen().contains("0x20002000"), "{}", driver.screen());
+    // In the image they are one field, in groups.
+    driver.press(":raw<Enter>/mm-1<Enter><Enter>/<Esc>");
+    let fields = driver.press("G").screen();
+    assert!(fields.contains("vmas") && fields.contains("[100000]"), "{fields}");
+    let field = |line: &str| line.contains("_") || line.contains("vmas") || line.contains("dumpable");
+    let below =
+        fields.lines().skip_while(|line| !line.contains("vmas")).filter(|line| field(line)).count() - 1;
+    driver.press(&"k".repeat(below)).press("<Enter>jj<Enter>j");
+    assert!(
+        driver.screen().contains("1000 to 1999") && driver.screen().contains("1000  start 0x107d0000"),
+        "{}",
+        driver.screen()
+    );
+}

@@ -55,6 +55,19 @@ fn two_checkpoints() {
     pictures("diff-hex", &two, "<Tab>/memory[<Enter>jj<Enter>");
 }
 
+#[test]
+fn the_readme_shows_real_screens() {
+    let readme = std::fs::read_to_string("../../README.md").expect("it is there");
+    let two = [NGINX, "nginx-crio-2.tar.zst"];
+    let walks: [(&[&str], &str); 2] =
+        [(&two[..1], ":memory<Enter><Enter>jj"), (&two, "<Tab>/memory[<Enter>jj<Enter>")];
+    for (sources, keys) in walks {
+        let paths: Vec<PathBuf> = sources.iter().map(|name| fixture(name)).collect();
+        let screen = Driver::open(&paths, (80, 24)).press(keys).screen();
+        assert!(readme.contains(&format!("```text\n{screen}```")), "README.md lacks\n{screen}");
+    }
+}
+
 fn nginx(size: (u16, u16)) -> Driver {
     Driver::open(&[fixture(NGINX)], size)
 }

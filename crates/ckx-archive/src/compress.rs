@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use flate2::bufread::GzDecoder;
+
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -64,7 +66,7 @@ impl Compression {
     pub fn decode<'a>(self, input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::None => Box::new(input),
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Self::Gzip => Box::new(GzipMembers::new(input)),
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -95,6 +97,52 @@ pub(crate) fn sniffed<'a>(mut input: impl Read + 'a) -> io::Result<Sniffed<'a>> 
     let compression = Compression::of(&head);
     let input = BufReader::with_capacity(1 << 16, io::Cursor::new(head).chain(input));
     Ok(Sniffed { compression, reader: compression.decode(input)? })
+}
+
+/// gzip members one after the other. Zeros behind a member are padding, as tapes and block devices leave it.
+struct GzipMembers<R> {
+    /// Empty after the end, and when a fault was told.
+    decoder: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    fn new(input: R) -> Self {
+        Self { decoder: Some(GzDecoder::new(input)) }
+    }
+
+    /// Goes on to the next member. Whether there is one, or something that is none.
+    fn next(&mut self) -> io::Result<bool> {
+        let Some(decoder) = self.decoder.take() else { return Ok(false) };
+        let mut input = decoder.into_inner();
+        loop {
+            let ahead = match input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                ahead => ahead?,
+            };
+            if ahead.is_empty() {
+                return Ok(false);
+            }
+            let zeros = ahead.iter().take_while(|byte| **byte == 0).count();
+            let is_more = zeros < ahead.len();
+            input.consume(zeros);
+            if is_more {
+                self.decoder = Some(GzDecoder::new(input));
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            let read = decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() || !self.next()? {
+                return Ok(read);
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// LZ4 frames one after the other: the decoder stops at the end of each.
@@ -170,6 +218,22 @@ mod tests {
             compression.decode(data.as_slice()).unwrap().read_to_end(&mut text).unwrap();
             assert_eq!(text.len(), 200_000, "{}", compression.name());
         }
+    }
+
+    #[test]
+    fn zeros_behind_gzip_are_padding_and_other_bytes_a_fault() {
+        let data = frames(Compression::Gzip);
+        let read = |data: &[u8]| {
+            let mut text = Vec::new();
+            let input = BufReader::with_capacity(7, data);
+            let result = Compression::Gzip.decode(input).unwrap().read_to_end(&mut text);
+            (text.len(), result.is_ok())
+        };
+        for count in [1, 7, 512, 100_000] {
+            assert_eq!(read(&[data.as_slice(), &vec![0; count]].concat()), (200_000, true), "{count} zeros");
+        }
+        assert_eq!(read(&[data.as_slice(), &[0; 512], b"and more"].concat()), (200_000, false));
+        assert_eq!(read(&[data.as_slice(), &[0; 512], &data].concat()), (400_000, true));
     }
 
     #[test]

@@ -62,10 +62,13 @@ fn content(
         Err(error @ ckx_archive::Error::Member { .. }) => return written(Err(error)),
         other => other?,
     };
+    let passed = copied == Copied::Missing;
     match copied {
         Copied::Bytes(_) => return Ok(Outcome::Done),
+        // Once more, for its list: that tells a directory from a slip of the pen.
+        Copied::Missing if args.source.is_file() => {}
         Copied::Missing => {
-            // What went by can be listed only by reading it again, and standard input not even so.
+            // What came through a pipe is gone.
             let error = CliError::new(format!(
                 "`{}` has no member `{}`",
                 args.source.display(),
@@ -80,6 +83,10 @@ fn content(
     if let Some(member) = archive.get(name) {
         if member.kind == EntryKind::Directory {
             return Err(directory(&archive, name));
+        }
+        if let Some(linked) = member.link.as_ref().filter(|_| passed && member.kind == EntryKind::Hardlink) {
+            let linked = copy(&args.source, &normal_name(linked), out, options);
+            return written(linked.map(|_| 0));
         }
         return written(archive.write_to(member, out));
     }

@@ -24,7 +24,7 @@ const KUBELET: &str = "/var/lib/kubelet/checkpoints";
 /// Tells of each checkpoint whose it is, when it was made and how large it is. In a directory everything
 /// is looked at that may be a checkpoint: archives, directories of images, OCI image layouts; other files
 /// are passed over, and what is broken is listed with the reason. Without PATH: the directory of the
-/// kubelet if there is one, else this one.
+/// kubelet if there is one, else this one. Where there is none, that is said, and is no error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ckx list
@@ -82,6 +82,10 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     // In the order of the paths, whichever is read first.
     let entries: Vec<Entry> = candidates.par_iter().filter_map(Candidate::read).collect();
     write(args, &entries, ui)?;
+    if entries.is_empty() && args.format.get() == Format::Text {
+        let places: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        ui.note(&format!("no checkpoints in {}", places.join(", ")));
+    }
     let is_whole = |entry: &Entry| entry.summary.as_ref().is_some_and(|summary| summary.faults.is_empty());
     Ok(if entries.iter().all(is_whole) { Outcome::Done } else { Outcome::Partial })
 }

@@ -49,7 +49,9 @@ impl FormatArgs {
 pub fn write_value(format: Format, value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Yaml => {
-            let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+            // All texts in quotes: readers of YAML 1.1 take a bare 2026-11-23 for a time and 8:01 for 481.
+            let options = serde_saphyr::ser_options! { quote_all: true };
+            let text = serde_saphyr::to_string_with_options(value, options).map_err(io::Error::other)?;
             out.write_all(text.as_bytes())
         }
         Format::Jsonl => {

@@ -112,6 +112,8 @@ pub struct App {
     pub message: Option<String>,
     /// Whether the view has the whole screen.
     pub is_zoomed: bool,
+    /// The view that asked for that, which takes it back when it is left.
+    zoomed_by: Option<ViewId>,
     /// Columns and lines.
     pub size: (u16, u16),
     /// Ticks so far: for what moves.
@@ -134,6 +136,7 @@ impl App {
             help: None,
             message: None,
             is_zoomed: false,
+            zoomed_by: None,
             size,
             ticks: 0,
             last_id: 0,
@@ -242,6 +245,7 @@ impl App {
                 Request::Open(view) => self.push(entry, view),
                 Request::Say(text) => self.message = Some(text),
                 Request::Zoom => {
+                    self.zoomed_by = (!self.is_zoomed).then_some(id);
                     self.is_zoomed = true;
                     self.resize(self.size.0, self.size.1);
                 }
@@ -403,6 +407,7 @@ impl App {
         let Some(stack) = self.nav.entry().and_then(|entry| self.stacks.get_mut(&entry)) else { return };
         if stack.len() > 1 {
             if let Some(slot) = stack.pop() {
+                self.is_zoomed &= self.zoomed_by != Some(slot.id);
                 self.effects.push(Effect::Stop(slot.id, None));
             }
         } else {

@@ -58,10 +58,10 @@ impl Scroll {
         self.top = self.top.min(self.len.saturating_sub(self.height));
     }
 
-    /// Selects a line and brings it to the middle of the screen.
-    pub fn select_in_middle(&mut self, at: usize) {
-        self.top = at.saturating_sub(self.height / 2);
-        self.select(at);
+    /// Makes lines below the selected one seen, as many as fit.
+    pub fn reveal(&mut self, below: usize) {
+        let last = self.at.saturating_add(below).min(self.len.saturating_sub(1));
+        self.top = self.top.max((last + 1).saturating_sub(self.height.max(1))).min(self.at);
     }
 
     /// The list has another length.

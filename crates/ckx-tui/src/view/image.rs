@@ -137,7 +137,9 @@ impl ImageView {
             }
             _ => return false,
         }
+        let before = self.scroll.len;
         self.count();
+        self.scroll.reveal(self.scroll.len.saturating_sub(before));
         true
     }
 

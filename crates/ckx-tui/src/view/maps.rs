@@ -71,14 +71,27 @@ impl MapsView {
         self.space()?.mappings().get(*self.shown.get(self.scroll.at)? as usize)
     }
 
-    fn list(&mut self) {
-        let Some(space) = self.space() else { return };
-        let filter = self.filter.to_lowercase();
-        let is_shown =
-            |mapping: &Mapping| filter.is_empty() || text(mapping).to_lowercase().contains(&filter);
-        let all = space.mappings().iter().zip(0u32..);
-        self.shown = all.filter(|(mapping, _)| is_shown(mapping)).map(|(_, at)| at).collect();
+    /// Shows all mappings, or starts to look for those that the filter wants.
+    fn list(&mut self, cx: &mut Cx<'_>) {
+        let Some(space) = self.space().cloned() else { return };
+        if self.filter.is_empty() {
+            cx.stop("filter");
+            let all = 0..u32::try_from(space.mappings().len()).unwrap_or(u32::MAX);
+            return self.show(all.collect(), cx);
+        }
+        let word = self.filter.to_lowercase();
+        cx.job("filter", move |work| {
+            let all = space.mappings().iter().zip(0u32..);
+            let all = all.take_while(|(_, at)| !at.is_multiple_of(4096) || !work.is_stopped());
+            let kept = all.filter(|(mapping, _)| text(mapping).to_lowercase().contains(&word));
+            Ok(Box::new(kept.map(|(_, at)| at).collect::<Vec<u32>>()))
+        });
+    }
+
+    fn show(&mut self, shown: Vec<u32>, cx: &mut Cx<'_>) {
+        self.shown = shown;
         self.scroll.set_len(self.shown.len());
+        self.count(cx);
     }
 
     /// Counts the pages of the mappings on the screen, unless that was done.
@@ -165,8 +178,12 @@ impl View for MapsView {
                 if let Ok(space) = answer.downcast::<Arc<AddressSpace>>() {
                     self.space = Some(Ok(*space));
                     self.strips.clear();
-                    self.list();
-                    self.count(cx);
+                    self.list(cx);
+                }
+            }
+            ("filter", Ok(answer)) => {
+                if let Ok(shown) = answer.downcast::<Vec<u32>>() {
+                    self.show(*shown, cx);
                 }
             }
             ("strips", Ok(answer)) => {
@@ -183,7 +200,8 @@ impl View for MapsView {
     fn ended(&mut self, word: &'static str) {
         match word {
             "space" => self.is_loading = false,
-            _ => self.is_counting = false,
+            "strips" => self.is_counting = false,
+            _ => {}
         }
     }
 
@@ -230,9 +248,10 @@ impl View for MapsView {
     }
 
     fn filter(&mut self, text: &str, cx: &mut Cx<'_>) {
-        self.filter = text.to_owned();
-        self.list();
-        self.count(cx);
+        if self.filter != text {
+            self.filter = text.to_owned();
+            self.list(cx);
+        }
     }
 
     fn filter_text(&self) -> &str {

@@ -7,6 +7,7 @@ use ckx_archive::archive::Backing;
 use ckx_archive::tarball::EntryKind;
 use ckx_archive::{Archive, Member};
 use ckx_core::Name;
+use ckx_core::model::Purpose;
 use ckx_core::outline::size;
 use ckx_criu::kind::spec_by_file_name;
 use ratatui::buffer::Buffer;
@@ -225,8 +226,7 @@ impl Of {
                 (items, None)
             }
             Self::Logs => {
-                let is_log =
-                    |member: &&Member| member.kind == EntryKind::File && is_log_name(member.file_name());
+                let is_log = |member: &&Member| Purpose::of(checkpoint, member) == Purpose::Logs;
                 (archive.current().filter(is_log).map(item).collect(), None)
             }
             Self::Inner(name) => {
@@ -236,11 +236,6 @@ impl Of {
             }
         })
     }
-}
-
-/// Logs by the names that engines and CRIU give them.
-fn is_log_name(name: &[u8]) -> bool {
-    name.ends_with(b".log") || name.ends_with(b"-json.log") || name == b"container.log"
 }
 
 impl View for MembersView {

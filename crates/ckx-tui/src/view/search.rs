@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use ckx_archive::archive::Backing;
 use ckx_archive::tarball::Step;
 use ckx_core::memory::search::{Around, Hit, Pattern, Query, Searcher, Syntax};
-use ckx_core::memory::{Area, HELD_BYTES, Memory, Owner, Sink, areas, sweep};
+use ckx_core::memory::{Area, HELD_BYTES, Memory, Owner, Sink, areas, open_and_sweep, sweep};
 use ckx_core::outline::size;
+use ckx_core::{Checkpoint, Options};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -127,12 +128,6 @@ impl<S: Sink> Sink for Paced<'_, S> {
 }
 
 fn run(loaded: &Loaded, pattern: &Pattern, seen: &Arc<AtomicU64>, work: &Work) -> Vec<String> {
-    let checkpoint = &*loaded.checkpoint;
-    let processes: Vec<_> = checkpoint.processes().list.iter().collect();
-    let memory = match checkpoint.archive().source().backing {
-        Backing::Mapped => Memory::at_hand(checkpoint),
-        Backing::Streamed => Memory::held(checkpoint, HELD_BYTES, &processes),
-    };
     let (mut batch, mut found, mut listed, mut told) = (Vec::new(), 0u64, 0, Instant::now());
     let around = Around { bytes: true, before: CONTEXT, after: CONTEXT };
     let searcher = Searcher::new(pattern, around, |area: &Arc<Area>, hit: Hit| {
@@ -149,9 +144,34 @@ fn run(loaded: &Loaded, pattern: &Pattern, seen: &Arc<AtomicU64>, work: &Work) -
         Step::Next
     });
     let mut paced = Paced { sink: searcher, work, seen: seen.clone() };
-    let issues = sweep(&areas(&memory), &mut paced);
+    let issues = show(&loaded.checkpoint, &mut paced);
     drop(paced);
     work.send(Box::new(Batch { matches: batch, found }));
+    issues
+}
+
+/// Shows all memory to a sink, however large it is: of a mapped source where it lies, of one that can be
+/// decoded once more while it goes by, of a pipe as much as can be held. What could not be seen.
+fn show(checkpoint: &Checkpoint, sink: &mut dyn Sink) -> Vec<String> {
+    let source = checkpoint.archive().source();
+    let is_again = checkpoint.options().archive.remote.is_some()
+        || source.path.metadata().is_ok_and(|file| file.is_file());
+    if source.backing == Backing::Streamed && is_again {
+        let options = Options {
+            archive: ckx_archive::Options { progress: None, ..checkpoint.options().archive.clone() },
+            ..checkpoint.options().clone()
+        };
+        return match open_and_sweep(&source.path, options, None, sink) {
+            Ok(swept) => swept.issues.iter().map(ToString::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+    }
+    let processes: Vec<_> = checkpoint.processes().list.iter().collect();
+    let memory = match source.backing {
+        Backing::Mapped => Memory::at_hand(checkpoint),
+        Backing::Streamed => Memory::held(checkpoint, HELD_BYTES, &processes),
+    };
+    let issues = sweep(&areas(&memory), sink);
     memory.issue().into_iter().chain(&issues).map(ToString::to_string).collect()
 }
 

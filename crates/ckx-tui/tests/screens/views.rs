@@ -68,6 +68,39 @@ fn the_readme_shows_real_screens() {
     }
 }
 
+#[test]
+fn differences_are_walked_hidden_and_written() {
+    let two = [fixture(NGINX), fixture("nginx-crio-2.tar.zst")];
+    let mut driver = Driver::open(&two, (80, 24));
+    assert!(driver.screen().contains("+0 -0 ~29"), "as `ckx diff --stat` counts: {}", driver.screen());
+    driver.press("<Tab>c");
+    assert!(driver.screen().contains("all differences are hidden"), "{}", driver.screen());
+    driver.press("d");
+    assert!(driver.screen().contains("all differences are hidden"), "{}", driver.screen());
+    driver.press("c");
+    assert!(
+        driver.screen().contains("(of the dump)") || driver.press("G").screen().contains("(of the dump)")
+    );
+    driver.press("d/memory[<Enter>n");
+    let before = driver.screen();
+    driver.press("nn<Enter>");
+    assert!(driver.screen().contains("in both") && !driver.screen().contains("┌ ckx"), "{}", driver.screen());
+    let first = address(&mut driver);
+    driver.press("n");
+    assert_ne!(address(&mut driver), first);
+    driver.press("N");
+    assert_eq!(address(&mut driver), first);
+    driver.press("<Esc>");
+    assert!(driver.screen().contains("┌ ckx") && before.contains("┌ ckx"), "{}", driver.screen());
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("json");
+    driver.press(&format!("e<C-u>{}<Enter>", path.display()));
+    let value: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("it was written")).expect("JSON");
+    assert_eq!(value.pointer("/same"), Some(&false.into()));
+}
+
 fn nginx(size: (u16, u16)) -> Driver {
     Driver::open(&[fixture(NGINX)], size)
 }

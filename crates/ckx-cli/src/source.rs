@@ -37,6 +37,11 @@ impl SourceArgs {
         &self.source
     }
 
+    /// All that is read, and so must not be written to.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&*self.source).chain(self.before.parent.iter().map(|path| &**path))
+    }
+
     /// Opens it, and shows its memory to a sink: of a source that is decoded while it goes by.
     pub fn sweep(&self, pids: &[u32], sink: &mut dyn Sink) -> Result<Swept, CliError> {
         self.before.sweep(&self.source, pids, sink)

@@ -4,6 +4,7 @@
 
 mod address;
 mod checkpoint;
+pub mod core_file;
 pub mod diff;
 pub mod explore;
 mod images;

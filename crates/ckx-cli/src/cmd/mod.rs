@@ -50,6 +50,7 @@ commands! {
     extract: "Write memory of a process to a file",
     grep: "Search the memory of processes, their queues and files",
     strings: "List the texts in memory, with their addresses",
+    core: "Write core files of processes, for debuggers",
     diff: "Tell what changed between two checkpoints",
     repack: "Make an OCI image of a checkpoint, or an archive",
     decode: "Convert CRIU images to JSON",

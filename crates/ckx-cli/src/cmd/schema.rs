@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::cmd::{diff, list, ls, maps, memory};
+use crate::cmd::{core, diff, list, ls, maps, memory};
 use crate::error::{CliError, Outcome};
 use crate::render::{Format, document, found, write_value};
 use crate::ui::Ui;
@@ -20,6 +20,7 @@ struct Document {
 /// All documents with a schema.
 const DOCUMENTS: &[Document] = &[
     Document { command: "inspect", schema: document::schema },
+    Document { command: "core", schema: || of::<core::Document>(core::SCHEMA) },
     Document { command: "diff", schema: || of::<diff::Document>(diff::SCHEMA) },
     Document { command: "memory", schema: || of::<memory::Document>(memory::SCHEMA) },
     Document { command: "maps", schema: || of::<maps::Document>(maps::SCHEMA) },

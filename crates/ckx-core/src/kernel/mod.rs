@@ -3,6 +3,7 @@
 mod auxv;
 mod siginfo;
 mod signal;
+pub(crate) mod xsave;
 
 pub(crate) use auxv::{AuxKind, aux_entry};
 pub use siginfo::SigInfo;

@@ -14,6 +14,7 @@ use std::str::FromStr;
 pub use archive::{ArchiveFile, write_tar};
 pub use directory::write_directory;
 pub use layout::Layout;
+pub use partial::Partial;
 pub use registry::Push;
 
 use crate::compress::Method;

@@ -9,7 +9,7 @@ use crate::Error;
 
 /// A path that is removed unless it was put in its place.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub struct Partial {
     path: PathBuf,
     placed: bool,
 }
@@ -32,11 +32,15 @@ impl Partial {
         Self::new(parent(target))
     }
 
+    /// Where it is until it has its name.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes it a file that only its owner can read: it holds memory.
+    ///
+    /// # Errors
+    /// When that is not allowed there.
     pub fn create(&self) -> Result<File, Error> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
@@ -44,6 +48,9 @@ impl Partial {
     }
 
     /// Gives it its name, in the place of what had that name before.
+    ///
+    /// # Errors
+    /// When that is not allowed there.
     pub fn place(mut self, target: &Path) -> Result<(), Error> {
         fs::rename(&self.path, target).map_err(Error::io("write", target))?;
         self.placed = true;

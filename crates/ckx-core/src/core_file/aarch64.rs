@@ -30,7 +30,13 @@ fn pointer_keys(keys: &PacKeys, machine: &Machine) -> Vec<Note> {
     let mut notes = Vec::new();
     if let Some(k) = &keys.pac_address_keys {
         let halves = [
-            k.apiakey_lo, k.apiakey_hi, k.apibkey_lo, k.apibkey_hi, k.apdakey_lo, k.apdakey_hi, k.apdbkey_lo,
+            k.apiakey_lo,
+            k.apiakey_hi,
+            k.apibkey_lo,
+            k.apibkey_hi,
+            k.apdakey_lo,
+            k.apdakey_hi,
+            k.apdbkey_lo,
             k.apdbkey_hi,
         ];
         notes.push(Note::new(LINUX, NT_ARM_PACA_KEYS, machine.record().words(&halves).done()));

@@ -35,7 +35,12 @@ fn reserve(writer: &mut Writer<'_>, segments: u32, notes: u64) -> Option<Places>
 }
 
 /// The headers and the notes.
-pub(super) fn write(machine: &Machine, segments: &[Segment], notes: &[u8], page_size: u64) -> Option<Vec<u8>> {
+pub(super) fn write(
+    machine: &Machine,
+    segments: &[Segment],
+    notes: &[u8],
+    page_size: u64,
+) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut writer = Writer::new(endianness(machine), machine.wide, &mut out);
     let places = reserve(&mut writer, u32::try_from(segments.len()).ok()?, notes.len() as u64)?;
@@ -68,7 +73,7 @@ pub(super) fn write(machine: &Machine, segments: &[Segment], notes: &[u8], page_
             p_vaddr: segment.start,
             p_paddr: 0,
             p_filesz: segment.stored_bytes,
-            p_memsz: segment.end.saturating_sub(segment.start),
+            p_memsz: if segment.is_known { segment.end - segment.start } else { 0 },
             p_align: page_size,
         });
     }

@@ -61,7 +61,8 @@ fn tags(fp: &UserX86FpregsEntry) -> u32 {
     let top = fp.swd >> 11 & 7;
     let stack = stack(fp);
     (0..8_u32).fold(0, |tags, physical| {
-        let [low, high, exponent, _] = stack.get(((physical + 8 - top) & 7) as usize).copied().unwrap_or_default();
+        let [low, high, exponent, _] =
+            stack.get(((physical + 8 - top) & 7) as usize).copied().unwrap_or_default();
         let tag = match exponent & 0x7fff {
             _ if fp.twd >> physical & 1 == 0 => 3,
             0 if low == 0 && high == 0 => 1,

@@ -66,12 +66,16 @@ impl fmt::Display for Refusal {
         match self {
             Self::Zombie => f.write_str("it had ended: a zombie has no memory and no registers"),
             Self::NoCore => f.write_str("its core image is missing or broken"),
-            Self::NoMappings => f.write_str("its mm image is missing or broken, so its mappings are not known"),
+            Self::NoMappings => {
+                f.write_str("its mm image is missing or broken, so its mappings are not known")
+            }
             Self::NoRegisters => f.write_str("its core images hold no registers"),
             Self::Machine(machine) => {
                 write!(f, "it ran on {machine}, of which no core files are made")
             }
-            Self::TooLarge => f.write_str("it has more memory or mappings than an ELF file of its kind can have"),
+            Self::TooLarge => {
+                f.write_str("it has more memory or mappings than an ELF file of its kind can have")
+            }
         }
     }
 }
@@ -176,9 +180,8 @@ const UNIT: usize = 4096;
 /// Writes what is not zeros, as much of it at once as there is.
 fn put_nonzero(sink: &mut dyn Sink, offset: u64, bytes: &[u8]) -> io::Result<()> {
     let mut begun: Option<usize> = None;
-    let mut put = |from: usize, to: usize| {
-        sink.put(offset + from as u64, bytes.get(from..to).unwrap_or_default())
-    };
+    let mut put =
+        |from: usize, to: usize| sink.put(offset + from as u64, bytes.get(from..to).unwrap_or_default());
     for (index, page) in bytes.chunks(UNIT).enumerate() {
         let at = index * UNIT;
         if is_zero(page) {

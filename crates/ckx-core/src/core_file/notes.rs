@@ -126,7 +126,8 @@ fn command_line(process: &Process, space: &AddressSpace) -> Vec<u8> {
     let len = mm.mm_arg_end.saturating_sub(mm.mm_arg_start).min(ARGUMENTS as u64 - 1);
     let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
     let (read, _) = space.copy(mm.mm_arg_start, &mut bytes);
-    bytes.truncate(read);
+    let end = bytes.iter().take(read).rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
     bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
     bytes
 }

@@ -26,12 +26,8 @@ const CHECKPOINTED: Kinds = Kinds {
 
 pub(super) fn registers(core: &CoreEntry, machine: &Machine) -> Option<ThreadRegisters> {
     let info = core.ti_ppc64.as_ref()?;
-    let mut notes = CURRENT.notes(
-        machine,
-        info.fpstate.as_ref(),
-        info.vrstate.as_ref(),
-        info.vsxstate.as_ref(),
-    );
+    let mut notes =
+        CURRENT.notes(machine, info.fpstate.as_ref(), info.vrstate.as_ref(), info.vsxstate.as_ref());
     if let Some(tm) = &info.tmstate {
         notes.push(Note::new(LINUX, elf::NT_PPC_TM_CGPR, general(&tm.gpregs, machine)));
         notes.extend(CHECKPOINTED.notes(

@@ -17,8 +17,11 @@ pub struct Segment {
     pub start: u64,
     /// Address behind the last.
     pub end: u64,
-    /// Bytes that are in the file. The others are zeros, or those of the mapped file.
+    /// Bytes that are in the core file. The others are zeros, or not known here.
     pub stored_bytes: u64,
+    /// Whether it is known what it holds. Of a part that is in a mapped file, made by the kernel or lost,
+    /// a core file has begin and permissions alone: a debugger would take memory without bytes for zeros.
+    pub is_known: bool,
     /// Where in the file they begin.
     pub offset_bytes: u64,
     /// Permissions: 1 execute, 2 write, 4 read.
@@ -86,7 +89,7 @@ impl Plan {
         let (start, end) = (piece.run.start, piece.run.end);
         let has_file = is_file(mapping);
         let kind = match kind(piece) {
-            // Debuggers take what is not stored from the file, so zeros are stored there.
+            // Debuggers take what is not stored from the mapped file, so zeros are stored there.
             Kind::Zeros if has_file => Kind::Stored,
             Kind::InFile if !has_file => Kind::Lost(Why::File),
             Kind::Outside if has_file => Kind::InFile,
@@ -94,10 +97,10 @@ impl Plan {
         };
         match kind {
             Kind::Stored => self.stored(start, end, mapping),
-            Kind::Zeros | Kind::InFile => self.grow(start, end, mapping),
-            Kind::Outside => self.close(),
+            Kind::Zeros => self.grow(start, end, mapping, true),
+            Kind::InFile | Kind::Outside => self.grow(start, end, mapping, false),
             Kind::Lost(why) => {
-                self.close();
+                self.grow(start, end, mapping, false);
                 let loss = self.losses.entry(why).or_default();
                 loss.first = if loss.parts == 0 { start } else { loss.first };
                 loss.parts += 1;
@@ -111,24 +114,22 @@ impl Plan {
 
     /// Pages with bytes of their own.
     fn stored(&mut self, start: u64, end: u64, mapping: &Mapping) {
-        let hole = self.open.as_ref().map_or(0, |open| open.end - open.start - open.stored_bytes);
-        let may_have_hole = !is_file(mapping) && hole <= LARGEST_HOLE;
-        if hole > 0 && !may_have_hole {
+        if self.open.as_ref().is_some_and(|open| open.end - open.start - open.stored_bytes > LARGEST_HOLE) {
             self.close();
         }
-        self.grow(start, end, mapping);
+        self.grow(start, end, mapping, true);
         if let Some(open) = &mut self.open {
             open.stored_bytes = open.end - open.start;
         }
     }
 
-    fn grow(&mut self, start: u64, end: u64, mapping: &Mapping) {
+    fn grow(&mut self, start: u64, end: u64, mapping: &Mapping, is_known: bool) {
         match &mut self.open {
-            Some(open) if open.end == start => open.end = end,
+            Some(open) if open.end == start && open.is_known == is_known => open.end = end,
             _ => {
                 self.close();
                 let flags = flags(mapping);
-                self.open = Some(Segment { start, end, stored_bytes: 0, offset_bytes: 0, flags });
+                self.open = Some(Segment { start, end, stored_bytes: 0, is_known, offset_bytes: 0, flags });
             }
         }
     }
@@ -174,7 +175,8 @@ impl Plan {
                 why => why.reason().to_owned(),
             };
             let pages = bytes / space.page_size().max(1);
-            let text = format!("{pages} pages in {parts} parts from {first:#x} on are left out: each is {reason}");
+            let text =
+                format!("{pages} pages in {parts} parts from {first:#x} on are left out: each is {reason}");
             let mut issue = Issue::new(&format!("pagemap-{}.img", space.pid()), why.word(), text);
             issue.hint = hint(*why);
             issue

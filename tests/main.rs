@@ -2,6 +2,7 @@
 
 mod browser;
 mod cli_cases;
+mod core_files;
 mod hostile;
 mod layering;
 mod move_walkthrough;

@@ -107,7 +107,9 @@ impl Plan {
                 loss.bytes = loss.bytes.saturating_add(end - start);
             }
         }
-        if has_file && !matches!(kind, Kind::Lost(_)) {
+        // A file that is mapped shared goes on changing: what a debugger would show of it is not what the
+        // process saw.
+        if has_file && mapping.content != Backing::Elsewhere && !matches!(kind, Kind::Lost(_)) {
             self.file(start, end, mapping);
         }
     }

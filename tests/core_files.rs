@@ -1,6 +1,8 @@
 //! Core files beside what gdb reads of them: registers that the programs are known to have held, threads,
 //! texts, mappings. Without the corpus or gdb the tests say so.
 
+#![allow(clippy::print_stdout)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -236,7 +236,8 @@ impl Chain {
     pub fn runs(&self, start: u64, end: u64) -> impl Iterator<Item = Run> + '_ {
         let maps: Arc<[PageMap<'_>]> = self.dumps.iter().map_while(Dump::map).collect();
         let runs = maps.first().map(|map| map.runs_since(start)).into_iter().flatten();
-        let mut runs = runs.take_while(move |run| run.entry.vaddr < end);
+        let runs = runs.take_while(move |run| run.entry.vaddr < end);
+        let mut runs = Whole { runs: runs.peekable(), page_size: self.page_size };
         let mut waiting = Vec::new().into_iter();
         // A run that the dump before has in many pieces is followed a part at a time.
         let mut current: Option<(PageRun<'_>, u64)> = None;
@@ -272,6 +273,31 @@ impl Chain {
             Some(store) => store.window(offset, len, self.unit),
             None => Content::Absent(Why::Lost),
         }
+    }
+}
+
+/// Runs that CRIU wrote in parts, as whole ones: those that follow each other in memory and in the pages file.
+struct Whole<I: Iterator> {
+    runs: std::iter::Peekable<I>,
+    page_size: u64,
+}
+
+impl<'m, I: Iterator<Item = PageRun<'m>>> Iterator for Whole<I> {
+    type Item = PageRun<'m>;
+
+    fn next(&mut self) -> Option<PageRun<'m>> {
+        let mut run = self.runs.next()?;
+        let Residency::Present { file_offset } = run.residency else { return Some(run) };
+        let follows = |run: &PageRun<'m>, next: &PageRun<'m>| {
+            let len = run.entry.pages.saturating_mul(self.page_size);
+            let offset = file_offset.saturating_add(len);
+            let is_next = matches!(next.residency, Residency::Present { file_offset } if file_offset == offset);
+            is_next && run.entry.vaddr.checked_add(len) == Some(next.entry.vaddr)
+        };
+        while let Some(next) = self.runs.next_if(|next| follows(&run, next)) {
+            run.entry.pages = run.entry.pages.saturating_add(next.entry.pages);
+        }
+        Some(run)
     }
 }
 

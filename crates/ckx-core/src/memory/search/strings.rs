@@ -77,82 +77,101 @@ impl Texts {
     }
 
     /// Texts that begin in a chunk, by place. They may end behind it.
+    ///
+    /// The bits of a block say where rows of enough characters begin, and mostly where they end; bytes are
+    /// looked at one by one only in texts that are longer than a block.
     fn in_chunk(self, bytes: &[u8], start: usize, limit: usize) -> Vec<Span> {
-        let mut spans = Vec::new();
-        if self.ascii {
-            self.ascii(bytes, start, limit, &mut spans);
-        }
-        if self.utf16 {
-            self.utf16(bytes, start, limit, &mut spans);
-            if self.ascii {
-                spans.sort_unstable();
-            }
-        }
-        spans
-    }
-
-    /// Texts whose first byte is in the chunk. The bits of a block say where rows of enough characters begin;
-    /// only there bytes are looked at one by one.
-    fn ascii(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
-        let count = self.min().min(BLOCK);
+        let mut found = InChunk { bytes, min: self.min(), limit, spans: Vec::new() };
+        let counts = [found.min.min(BLOCK), found.min.min(BLOCK / 2)];
         // What began before the chunk is told there.
-        let mut before = u64::from(start > 0 && bytes.get(start - 1).copied().is_some_and(is_printable));
-        let mut classes = Classes::at(bytes, start);
-        for block in (start..limit).step_by(BLOCK) {
-            let next = Classes::at(bytes, block + BLOCK);
-            let mask = u128::from(classes.printable) | u128::from(next.printable) << BLOCK;
-            let rows = if classes.printable == 0 { 0 } else { rows(mask, count, 1) };
-            let mut begins = rows & !(rows << 1 | before);
-            before = rows >> (BLOCK - 1);
-            classes = next;
-            while begins != 0 {
-                let first = block + begins.trailing_zeros() as usize;
-                begins &= begins - 1;
-                if first >= limit {
-                    return;
-                }
-                let end = first + run_length(bytes.get(first..).unwrap_or_default());
-                if end - first >= self.min() {
-                    spans.push((first, end, Width::Ascii));
-                }
-            }
-        }
-    }
-
-    /// The same for pairs of a character and a zero. They may begin at even and at odd addresses.
-    fn utf16(self, bytes: &[u8], start: usize, limit: usize, spans: &mut Vec<Span>) {
-        let pair = |at: usize| matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char));
-        let count = self.min().min(BLOCK / 2);
-        let mut before = 0;
+        let mut before = [0, 0];
+        before[0] = u64::from(start > 0 && bytes.get(start - 1).copied().is_some_and(is_printable));
         for back in [1, 2] {
-            let is_pair = start.checked_sub(back).is_some_and(pair);
-            before |= u64::from(is_pair) << (2 - back);
+            let is_pair = start.checked_sub(back).is_some_and(|at| is_pair(bytes, at));
+            before[1] |= u64::from(is_pair) << (2 - back);
         }
         let mut classes = Classes::at(bytes, start);
         for block in (start..limit).step_by(BLOCK) {
             let next = Classes::at(bytes, block + BLOCK);
             let printable = u128::from(classes.printable) | u128::from(next.printable) << BLOCK;
             let zero = u128::from(classes.zero) | u128::from(next.zero) << BLOCK;
-            let rows = if classes.printable == 0 { 0 } else { rows(printable & zero >> 1, count, 2) };
-            let mut begins = rows & !(rows << 2 | before);
-            before = rows >> (BLOCK - 2);
+            let is_empty = classes.printable == 0;
             classes = next;
-            while begins != 0 {
-                let first = block + begins.trailing_zeros() as usize;
-                begins &= begins - 1;
-                if first >= limit {
-                    return;
-                }
-                let mut end = first;
-                while pair(end) {
-                    end += 2;
-                }
-                if (end - first) / 2 >= self.min() {
-                    spans.push((first, end, Width::Utf16));
-                }
+            if is_empty {
+                before = [0, 0];
+                continue;
+            }
+            if self.ascii {
+                let rows = rows(printable, counts[0], 1);
+                let begins = rows & !(rows << 1 | before[0]);
+                before[0] = rows >> (BLOCK - 1);
+                found.ascii(block, begins, printable);
+            }
+            if self.utf16 {
+                let pairs = printable & zero >> 1;
+                let rows = if pairs == 0 { 0 } else { rows(pairs, counts[1], 2) };
+                let begins = rows & !(rows << 2 | before[1]);
+                before[1] = rows >> (BLOCK - 2);
+                found.utf16(block, begins);
+            }
+        }
+        if self.ascii && self.utf16 {
+            found.spans.sort_unstable();
+        }
+        found.spans
+    }
+}
+
+/// Texts of a chunk.
+struct InChunk<'b> {
+    bytes: &'b [u8],
+    min: usize,
+    limit: usize,
+    spans: Vec<Span>,
+}
+
+impl InChunk<'_> {
+    fn ascii(&mut self, block: usize, mut begins: u64, printable: u128) {
+        while begins != 0 {
+            let bit = begins.trailing_zeros();
+            begins &= begins - 1;
+            let first = block + bit as usize;
+            if first >= self.limit {
+                return;
+            }
+            let len = (printable >> bit).trailing_ones();
+            let mut end = first + len as usize;
+            if bit + len == u128::BITS {
+                end += run_length(self.bytes.get(end..).unwrap_or_default());
+            }
+            if end - first >= self.min {
+                self.spans.push((first, end, Width::Ascii));
             }
         }
     }
+
+    /// Texts of pairs may begin at even and at odd addresses.
+    fn utf16(&mut self, block: usize, mut begins: u64) {
+        while begins != 0 {
+            let first = block + begins.trailing_zeros() as usize;
+            begins &= begins - 1;
+            if first >= self.limit {
+                return;
+            }
+            let mut end = first;
+            while is_pair(self.bytes, end) {
+                end += 2;
+            }
+            if (end - first) / 2 >= self.min {
+                self.spans.push((first, end, Width::Utf16));
+            }
+        }
+    }
+}
+
+/// Whether a character and a zero are there.
+fn is_pair(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at..at + 2), Some([char, 0]) if is_printable(*char))
 }
 
 /// Printable bytes at the beginning.

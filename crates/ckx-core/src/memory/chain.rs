@@ -291,7 +291,8 @@ impl<'m, I: Iterator<Item = PageRun<'m>>> Iterator for Whole<I> {
         let follows = |run: &PageRun<'m>, next: &PageRun<'m>| {
             let len = run.entry.pages.saturating_mul(self.page_size);
             let offset = file_offset.saturating_add(len);
-            let is_next = matches!(next.residency, Residency::Present { file_offset } if file_offset == offset);
+            let is_next =
+                matches!(next.residency, Residency::Present { file_offset } if file_offset == offset);
             is_next && run.entry.vaddr.checked_add(len) == Some(next.entry.vaddr)
         };
         while let Some(next) = self.runs.next_if(|next| follows(&run, next)) {

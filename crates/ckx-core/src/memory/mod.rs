@@ -17,6 +17,7 @@ pub mod search;
 mod space;
 mod sweep;
 pub mod usage;
+mod while_opening;
 
 pub use crate::model::mappings::{Backing, Mapping};
 pub use area::{Area, Owner, Place};
@@ -28,7 +29,8 @@ pub(crate) use passing::{Piped, SMALLEST_PAGE, is_read_once};
 pub(crate) use run::hash;
 pub use run::{Content, HashRun, Packed, Run, Why};
 pub use space::{AddressSpace, Piece};
-pub use sweep::{Sink, Swept, areas, open_and_sweep, sweep};
+pub use sweep::{Sink, areas, sweep};
+pub use while_opening::{Swept, open_and_sweep};
 
 use crate::Checkpoint;
 use crate::model::Process;

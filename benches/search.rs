@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ckx_archive::tarball::Step;
 use ckx_archive::{Archive, Options as ArchiveOptions};
-use ckx_core::memory::search::{Around, Query, Searcher, Strings, Syntax, Texts};
+use ckx_core::memory::search::{Around, Query, Searcher, Strings, Syntax, Text, Texts};
 use ckx_core::memory::usage::Contents;
 use ckx_core::memory::{Area, Memory, areas, sweep};
 use ckx_core::{Checkpoint, Options, Wanted};
@@ -69,8 +69,9 @@ fn search(criterion: &mut Criterion) {
         bench.iter(|| {
             let mut found = 0;
             let texts = Texts { min: 4, ascii: true, utf16: true };
-            let mut strings = Strings::new(texts, |_: &Arc<Area>, _| {
-                found += 1;
+            let make = |_: &Arc<Area>, texts: &mut dyn Iterator<Item = Text<'_>>| texts.count();
+            let mut strings = Strings::new(texts, make, |some| {
+                found += some;
                 Step::Next
             });
             sweep(black_box(&areas), &mut strings);

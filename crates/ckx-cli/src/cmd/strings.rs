@@ -61,26 +61,46 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         utf16: args.encoding != Stored::Ascii,
     };
     ui.page(true);
-    let mut lines = Lines::new(args.only_text, &mut ui.out);
-    let mut strings = Strings::new(texts, |area: &Arc<Area>, text| lines.text(area, text));
+    let (only_text, mut broken) = (args.only_text, None);
+    let out = &mut ui.out;
+    let mut strings = Strings::new(
+        texts,
+        |area, texts| lines(only_text, area, texts),
+        |lines: Vec<u8>| match out.write_all(&lines) {
+            Ok(()) => Step::Next,
+            Err(error) => {
+                broken = Some(error);
+                Step::Stop
+            }
+        },
+    );
     let swept = args.source.sweep(&args.pid, &mut strings)?;
-    let written = lines.end();
-    written.map_err(|error| CliError::writing("standard output", &error))?;
-    Ok(tell(&swept.issues, ui))
+    match broken {
+        Some(error) => Err(CliError::writing("standard output", &error)),
+        None => Ok(tell(&swept.issues, ui)),
+    }
 }
 
-/// Bytes that are written at once.
-const BUFFER: usize = 256 << 10;
-
-/// Writes texts as lines.
-struct Lines<'o> {
-    only_text: bool,
-    out: &'o mut Box<dyn std::io::Write>,
-    buffer: Vec<u8>,
-    /// The area whose mapping is known.
-    area: Option<Arc<Area>>,
-    mapping: Known,
-    broken: Option<std::io::Error>,
+/// Texts of an area as lines.
+fn lines(only_text: bool, area: &Arc<Area>, texts: &mut dyn Iterator<Item = Text<'_>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut known = Known::default();
+    for text in texts {
+        if !only_text {
+            if !(known.start..known.end).contains(&text.address) {
+                known = Known::of(area, text.address);
+            }
+            out.extend_from_slice(known.owner.as_bytes());
+            hexadecimal(text.address.wrapping_add(known.shift), &mut out);
+            out.extend_from_slice(known.name.as_bytes());
+        }
+        match text.width {
+            Width::Ascii => out.extend_from_slice(text.stored),
+            Width::Utf16 => out.extend(text.characters()),
+        }
+        out.push(b'\n');
+    }
+    out
 }
 
 /// What stands before and behind the addresses of a mapping.
@@ -88,62 +108,12 @@ struct Lines<'o> {
 struct Known {
     start: u64,
     end: u64,
+    /// With the tab and the `0x` behind it.
     owner: String,
     /// What an address is shifted by.
     shift: u64,
+    /// With tabs around it.
     name: String,
-}
-
-impl<'o> Lines<'o> {
-    fn new(only_text: bool, out: &'o mut Box<dyn std::io::Write>) -> Self {
-        let buffer = Vec::with_capacity(BUFFER);
-        Self { only_text, out, buffer, area: None, mapping: Known::default(), broken: None }
-    }
-
-    fn text(&mut self, area: &Arc<Area>, text: Text<'_>) -> Step {
-        if !self.only_text {
-            let is_known = self.area.as_ref().is_some_and(|known| Arc::ptr_eq(known, area))
-                && (self.mapping.start..self.mapping.end).contains(&text.address);
-            if !is_known {
-                self.area = Some(Arc::clone(area));
-                self.mapping = Known::of(area, text.address);
-            }
-            self.buffer.extend_from_slice(self.mapping.owner.as_bytes());
-            self.buffer.extend_from_slice(b"\t0x");
-            hexadecimal(text.address.wrapping_add(self.mapping.shift), &mut self.buffer);
-            self.buffer.push(b'\t');
-            self.buffer.extend_from_slice(self.mapping.name.as_bytes());
-            self.buffer.push(b'\t');
-        }
-        match text.width {
-            Width::Ascii => self.buffer.extend_from_slice(text.stored),
-            Width::Utf16 => self.buffer.extend(text.characters()),
-        }
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= BUFFER {
-            return self.spill();
-        }
-        Step::Next
-    }
-
-    fn spill(&mut self) -> Step {
-        let written = self.out.write_all(&self.buffer);
-        self.buffer.clear();
-        match written {
-            Ok(()) => Step::Next,
-            Err(error) => {
-                self.broken = Some(error);
-                Step::Stop
-            }
-        }
-    }
-
-    fn end(mut self) -> std::io::Result<()> {
-        if self.broken.is_none() {
-            self.spill();
-        }
-        self.broken.map_or(Ok(()), Err)
-    }
 }
 
 fn hexadecimal(number: u64, out: &mut Vec<u8>) {
@@ -170,6 +140,6 @@ impl Known {
             Some(mapping) => (mapping.start.wrapping_sub(shift), mapping.end.wrapping_sub(shift)),
             None => (address, address.saturating_add(1)),
         };
-        Self { start, end, owner, shift, name }
+        Self { start, end, owner: format!("{owner}\t0x"), shift, name: format!("\t{name}\t") }
     }
 }

@@ -180,7 +180,10 @@ fn run_length(bytes: &[u8]) -> usize {
 }
 
 /// Finds texts in what is shown to it.
-pub struct Strings<F> {
+///
+/// What is made of the texts of a part is made where they are found, on several threads; then it is taken in
+/// the order of their addresses.
+pub struct Strings<M, T> {
     texts: Texts,
     area: Option<Arc<Area>>,
     /// What reached the end of the piece before, and may go on.
@@ -188,42 +191,66 @@ pub struct Strings<F> {
     /// Address of the first byte of it.
     held_at: u64,
     next: u64,
-    found: F,
+    make: M,
+    take: T,
 }
 
-impl<F: FnMut(&Arc<Area>, Text<'_>) -> Step> Strings<F> {
-    /// Calls `found` for each text. Those of an area come in the order of their addresses.
-    pub fn new(texts: Texts, found: F) -> Self {
-        Self { texts, area: None, held: Vec::new(), held_at: 0, next: 0, found }
-    }
-
-    fn spans(&mut self, address: u64, bytes: &[u8], spans: &[Span]) -> Step {
-        let Some(area) = &self.area else { return Step::Next };
-        for (start, end, width) in spans {
-            let mut at = *start;
-            // One that is endless is told in parts.
-            while at < *end {
-                let to = (at + MAX_TEXT).min(*end);
-                let stored = bytes.get(at..to).unwrap_or_default();
-                let text = Text { address: address.saturating_add(at as u64), width: *width, stored };
-                if (self.found)(area, text) == Step::Stop {
-                    return Step::Stop;
-                }
-                at = to;
-            }
-        }
-        Step::Next
+impl<M, R, T> Strings<M, T>
+where
+    M: Fn(&Arc<Area>, &mut dyn Iterator<Item = Text<'_>>) -> R + Sync,
+    R: Send,
+    T: FnMut(R) -> Step,
+{
+    /// Calls `make` for the texts of each part of an area, and `take` with what it made of them.
+    pub fn new(texts: Texts, make: M, take: T) -> Self {
+        Self { texts, area: None, held: Vec::new(), held_at: 0, next: 0, make, take }
     }
 
     /// Tells what was held, as nothing goes on from there.
     fn flush(&mut self) -> Step {
-        let held = std::mem::take(&mut self.held);
-        if held.is_empty() {
-            return Step::Next;
-        }
+        let mut held = std::mem::take(&mut self.held);
+        let Some(area) = self.area.as_ref().filter(|_| !held.is_empty()) else { return Step::Next };
         let spans = self.texts.in_chunk(&held, 0, held.len());
-        self.spans(self.held_at, &held, &spans)
+        let made = (self.make)(area, &mut parts(self.held_at, &held, &spans));
+        // Its room is used again.
+        held.clear();
+        self.held = held;
+        (self.take)(made)
     }
+
+    /// What lies in a piece that no text goes over the ends of.
+    fn inside(&mut self, address: u64, bytes: &[u8]) -> Step {
+        let Some(area) = &self.area else { return Step::Next };
+        let chunks: Vec<usize> = (0..bytes.len()).step_by(CHUNK).collect();
+        let (texts, make) = (self.texts, &self.make);
+        for batch in chunks.chunks(BATCH) {
+            let look = |start: &usize| {
+                let spans = texts.in_chunk(bytes, *start, (start + CHUNK).min(bytes.len()));
+                make(area, &mut parts(address, bytes, &spans))
+            };
+            let made: Vec<R> = match batch {
+                [start] => vec![look(start)],
+                _ => batch.par_iter().map(look).collect(),
+            };
+            for made in made {
+                if (self.take)(made) == Step::Stop {
+                    return Step::Stop;
+                }
+            }
+        }
+        Step::Next
+    }
+}
+
+/// Texts at their addresses; those that are endless in parts.
+fn parts<'b>(address: u64, bytes: &'b [u8], spans: &'b [Span]) -> impl Iterator<Item = Text<'b>> {
+    spans.iter().flat_map(move |(start, end, width)| {
+        (*start..*end).step_by(MAX_TEXT).map(move |at| Text {
+            address: address.saturating_add(at as u64),
+            width: *width,
+            stored: bytes.get(at..(at + MAX_TEXT).min(*end)).unwrap_or_default(),
+        })
+    })
 }
 
 /// Whether a byte can be in a text, behind this one: no text goes on over one that cannot.
@@ -259,7 +286,12 @@ fn joined(last: u8, bytes: &[u8]) -> usize {
     bytes.iter().take(MAX_HELD).take_while(&mut goes_on).count()
 }
 
-impl<F: FnMut(&Arc<Area>, Text<'_>) -> Step> Sink for Strings<F> {
+impl<M, R, T> Sink for Strings<M, T>
+where
+    M: Fn(&Arc<Area>, &mut dyn Iterator<Item = Text<'_>>) -> R + Sync,
+    R: Send,
+    T: FnMut(R) -> Step,
+{
     fn area(&mut self, area: &Arc<Area>) {
         self.area = Some(Arc::clone(area));
     }
@@ -283,20 +315,8 @@ impl<F: FnMut(&Arc<Area>, Text<'_>) -> Step> Sink for Strings<F> {
         let open = open(bytes.get(from..).unwrap_or_default());
         let end = bytes.len() - open;
         let inside = bytes.get(from..end).unwrap_or_default();
-        let base = address.saturating_add(from as u64);
-        let texts = self.texts;
-        let chunks: Vec<usize> = (0..inside.len()).step_by(CHUNK).collect();
-        for batch in chunks.chunks(BATCH) {
-            let look = |start: &usize| texts.in_chunk(inside, *start, (start + CHUNK).min(inside.len()));
-            let found: Vec<Vec<Span>> = match batch {
-                [start] => vec![look(start)],
-                _ => batch.par_iter().map(look).collect(),
-            };
-            for spans in found {
-                if self.spans(base, inside, &spans) == Step::Stop {
-                    return Step::Stop;
-                }
-            }
+        if self.inside(address.saturating_add(from as u64), inside) == Step::Stop {
+            return Step::Stop;
         }
         self.held.extend_from_slice(bytes.get(end..).unwrap_or_default());
         self.held_at = address.saturating_add(end as u64);
@@ -322,8 +342,11 @@ mod tests {
 
     fn found(texts: Texts, bytes: &[u8], cuts: &[usize]) -> Found {
         let mut all = Found::new();
-        let mut strings = Strings::new(texts, |_, text| {
-            all.push((text.address, text.width, text.characters().collect()));
+        let make = |_: &Arc<Area>, texts: &mut dyn Iterator<Item = Text<'_>>| -> Found {
+            texts.map(|text| (text.address, text.width, text.characters().collect())).collect()
+        };
+        let mut strings = Strings::new(texts, make, |found: Found| {
+            all.extend(found);
             Step::Next
         });
         strings.area(&area());

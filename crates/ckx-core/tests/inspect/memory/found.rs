@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ckx_archive::tarball::Step;
 use ckx_core::memory::search::{
-    Around, Pattern, Query, Searcher, Strings, Syntax, Texts, Which, Width, in_members,
+    Around, Pattern, Query, Searcher, Strings, Syntax, Text, Texts, Which, Width, in_members,
 };
 use ckx_core::memory::usage::{Contents, Usage};
 use ckx_core::memory::{Area, Memory, Owner, areas, open_and_sweep, sweep};
@@ -108,9 +108,12 @@ fn passed(name: &str, path: &Path, pattern: &Pattern) -> (Found, Vec<String>) {
 fn texts(path: &Path) -> Vec<(String, u64, Width, String)> {
     let mut found = Vec::new();
     let texts = Texts { min: 6, ascii: true, utf16: true };
-    let mut strings = Strings::new(texts, |area: &Arc<Area>, text| {
-        let characters = String::from_utf8(text.characters().collect()).expect("ASCII");
-        found.push((owner(area), text.address, text.width, characters));
+    let make = |area: &Arc<Area>, texts: &mut dyn Iterator<Item = Text<'_>>| -> Vec<_> {
+        let text = |text: Text<'_>| String::from_utf8(text.characters().collect()).expect("ASCII");
+        texts.map(|each| (owner(area), each.address, each.width, text(each))).collect()
+    };
+    let mut strings = Strings::new(texts, make, |some: Vec<_>| {
+        found.extend(some);
         Step::Next
     });
     open_and_sweep(path, Options::default(), None, &mut strings).expect("it opens");

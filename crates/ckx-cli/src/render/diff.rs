@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::render::document::SourceLine;
-use crate::render::text;
-use crate::render::value::{HEADING, Look, Span, cut};
+use crate::render::value::{HEADING, Look, Span, columns, cut};
+use crate::render::{flow, text};
 
 /// One of the two checkpoints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -92,9 +92,9 @@ fn summary(diff: &Diff) -> Outline {
         let count: u64 = apart.iter().map(|kind| kind.of_dump).sum();
         let plural = if count == 1 { "difference belongs" } else { "differences belong" };
         outline.line(Cell::Faint(format!(
-            "{count} {plural} to the dump, not to the container ({}): see --with-dump",
-            names.join(", ")
+            "{count} {plural} to the dump, not to the container: see --with-dump"
         )));
+        outline.line(Cell::Faint(format!("  ({})", names.join(", "))));
     }
     outline
 }
@@ -137,12 +137,35 @@ impl Page {
     }
 
     fn change(&mut self, change: &Change) {
-        let mut spans =
-            vec![Span::plain("  "), Span::styled(change.mark.sign(), style(change.mark)), Span::plain(" ")];
-        spans.extend(self.look.line(&change.cells()));
-        self.line(spans);
+        let name = self.look.spans(&Cell::Text(change.path.clone()));
+        let pieces = change.values().iter().flat_map(|cell| self.pieces(cell)).collect();
+        let lines = flow::under(name, pieces, [MARGIN, MARGIN + 2], self.look.width);
+        for (at, line) in lines.into_iter().enumerate() {
+            let mut spans = match at {
+                0 => vec![
+                    Span::plain("  "),
+                    Span::styled(change.mark.sign(), style(change.mark)),
+                    Span::plain(" "),
+                ],
+                _ => vec![Span::plain(" ".repeat(MARGIN + 2))],
+            };
+            spans.extend(line);
+            self.line(spans);
+        }
         if let Some(memory) = &change.memory {
             self.memory(memory);
+        }
+    }
+
+    /// A cell as a piece of a line; a field with both its values as two if one line cannot have them.
+    fn pieces(&self, cell: &Cell) -> Vec<Vec<Span>> {
+        let spans = self.look.spans(cell);
+        let is_wide = self.look.width.is_some_and(|width| columns(&spans) + MARGIN + 2 > width);
+        match cell {
+            Cell::Line(cells) if is_wide && matches!(cells.last(), Some(Cell::Line(_))) => {
+                cells.iter().map(|cell| self.look.spans(cell)).collect()
+            }
+            _ => vec![spans],
         }
     }
 
@@ -216,6 +239,9 @@ fn dump(digits: &str) -> String {
     format!("{out}  |{}|", chars.collect::<String>())
 }
 
+/// Columns before a change: those of its mark.
+const MARGIN: usize = 4;
+
 /// Ranges of a mapping that text shows.
 const MAX_RANGES: usize = 4;
 
@@ -228,5 +254,55 @@ fn style(mark: Mark) -> Style {
         Mark::Removed => AnsiColor::Red.on_default(),
         Mark::Changed => AnsiColor::Yellow.on_default(),
         Mark::Same => Style::new().dimmed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn drawn(path: &str, before: Value, after: Value, width: usize) -> String {
+        let change = Change {
+            kind: "rootfs",
+            mark: Mark::Changed,
+            path: path.to_owned(),
+            before: Some(before),
+            after: Some(after),
+            redacted: false,
+            of_dump: false,
+            remark: None,
+            memory: None,
+        };
+        let look = Look { width: Some(width), ..Look::default() };
+        let mut page = Page { look, out: String::new() };
+        page.change(&change);
+        page.out
+    }
+
+    #[test]
+    fn long_changes_have_both_sides_on_a_narrow_screen() {
+        let file = |mtime: u64, content: &str| json!({ "mtime_s": mtime, "content_xxh3": content });
+        let text = drawn(
+            "rootfs[/usr/share/nginx/html/assets/images/products/2026/index.html]",
+            file(1_795_452_801, "00112233445566778899aabbccddeeff"),
+            file(1_795_452_940, "ffeeddccbbaa99887766554433221100"),
+            80,
+        );
+        let expected = [
+            "  ~ rootfs[/usr/share/nginx/html/assets/images/products/2026/index.html]",
+            "      content 00112233 -> ffeeddcc,",
+            "      mtime 2026-11-23T16:53:21Z -> 2026-11-23T16:55:40Z",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        let long = |word: &str| json!(format!("/opt/{}/{word}", "x/".repeat(60)));
+        let text = drawn("proc[7].cwd", long("before"), long("after"), 80);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "  ~ proc[7].cwd");
+        assert!(lines[1].starts_with("      /opt/x/") && lines[1].ends_with("/before"), "{text}");
+        assert!(lines[2].starts_with("      -> /opt/x/") && lines[2].ends_with("/after"), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(drawn("a.b", json!(1), json!(2), 80), "  ~ a.b 1 -> 2\n");
     }
 }

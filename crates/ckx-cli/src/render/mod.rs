@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod document;
+pub mod flow;
 pub mod found;
 pub mod hex;
 pub mod table;

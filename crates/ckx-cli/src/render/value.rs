@@ -96,11 +96,16 @@ pub fn columns(spans: &[Span]) -> usize {
 
 /// Cuts text in its middle, so that the end of a path stays visible.
 pub fn cut(spans: Vec<Span>, width: usize) -> Vec<Span> {
+    cut_before(spans, width, 0)
+}
+
+/// The same, with at least `end` columns of the end, as far as some of the beginning stays too.
+pub fn cut_before(spans: Vec<Span>, width: usize, end: usize) -> Vec<Span> {
     let total = columns(&spans);
     if total <= width || width == 0 {
         return spans;
     }
-    let keep_end = (width - 1) / 3;
+    let keep_end = end.min(width * 4 / 5).max((width - 1) / 3);
     let keep_start = width - 1 - keep_end;
     let mut out: Vec<Span> = Vec::new();
     let mut position = 0;

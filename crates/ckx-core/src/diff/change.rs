@@ -1,11 +1,11 @@
 //! What differs, one thing at a time.
 
 use std::collections::HashSet;
-use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::diff::memory::MemoryChange;
 use crate::outline::Cell;
@@ -97,31 +97,97 @@ impl Change {
         Self { mark: Mark::Same, ..Self::new(path, None, None) }
     }
 
-    /// The line that people read, without its mark.
+    /// The line that people read, without its mark: what differs, and [`Self::values`].
     pub fn cells(&self) -> Vec<Cell> {
-        let mut line = vec![Cell::Text(self.path.clone())];
-        if let Some(memory) = &self.memory {
-            line.push(Cell::Text(memory.to_string()));
-        } else if self.redacted {
-            line.push(Cell::Faint("(value hidden; --reveal shows it)".to_owned()));
-        } else {
-            match (&self.before, &self.after) {
-                (Some(Value::Array(before)), Some(Value::Array(after)))
-                    if is_long(before) || is_long(after) =>
-                {
-                    line.extend(list(before, after));
-                }
-                (Some(before), Some(after)) => {
-                    line.extend([cell(before), Cell::Faint("->".to_owned()), cell(after)]);
-                }
-                (Some(value), None) | (None, Some(value)) => line.push(cell(value)),
-                (None, None) => {}
+        [vec![Cell::Text(self.path.clone())], self.values()].concat()
+    }
+
+    /// How it differs, in pieces between which a narrow screen may break the line.
+    pub fn values(&self) -> Vec<Cell> {
+        let mut pieces = match (&self.memory, &self.before, &self.after) {
+            (Some(memory), ..) => memory.cells(),
+            _ if self.redacted => vec![Cell::Faint("(value hidden; --reveal shows it)".to_owned())],
+            (_, Some(before), Some(after)) => both(before, after),
+            (_, Some(value), None) | (_, None, Some(value)) => one(value),
+            (_, None, None) => Vec::new(),
+        };
+        pieces.extend(self.remark.iter().map(|remark| Cell::Marked(remark.clone())));
+        pieces
+    }
+}
+
+/// What was and what is.
+fn both(before: &Value, after: &Value) -> Vec<Cell> {
+    match (before, after) {
+        (Value::Array(before), Value::Array(after)) if is_long(before) || is_long(after) => {
+            return list(before, after);
+        }
+        (Value::Object(before), Value::Object(after)) => {
+            let pieces = fields(before, after);
+            if !pieces.is_empty() {
+                return pieces;
             }
         }
-        if let Some(remark) = &self.remark {
-            line.push(Cell::Marked(remark.clone()));
+        _ => {}
+    }
+    vec![cell(before), arrow(cell(after))]
+}
+
+fn arrow(after: Cell) -> Cell {
+    Cell::Line(vec![Cell::Faint("->".to_owned()), after])
+}
+
+/// The plain fields that differ, each with what was and what is.
+fn fields(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Cell> {
+    let is_nested = |value: &Value| value.is_array() || value.is_object();
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let mut pieces = Vec::new();
+    for name in names {
+        let of = |fields: &Map<String, Value>| fields.get(name).cloned().unwrap_or(Value::Null);
+        let (old, new) = (of(before), of(after));
+        if old == new || is_nested(&old) || is_nested(&new) {
+            continue;
         }
-        line
+        let ((name, old), (_, new)) = (named(name, &old), named(name, &new));
+        pieces.push((format!("{name} {}", short(&old)), short(&new)));
+    }
+    let last = pieces.len().saturating_sub(1);
+    let comma = |at: usize| if at < last { "," } else { "" };
+    let pieces = pieces.into_iter().enumerate();
+    pieces
+        .map(|(at, (old, new))| {
+            Cell::Line(vec![Cell::Text(old), arrow(Cell::Text(format!("{new}{}", comma(at))))])
+        })
+        .collect()
+}
+
+/// What is on one side only: a thing field by field, without what is below it.
+fn one(value: &Value) -> Vec<Cell> {
+    let Value::Object(fields) = value else { return vec![cell(value)] };
+    let plain =
+        fields.iter().filter(|(_, value)| !value.is_array() && !value.is_object() && !value.is_null());
+    let told: Vec<(&str, String)> = plain.map(|(name, value)| named(name, value)).collect();
+    let last = told.len().saturating_sub(1);
+    let comma = |at: usize| if at < last { "," } else { "" };
+    let texts =
+        told.iter().enumerate().map(|(at, (name, text))| format!("{name} {}{}", short(text), comma(at)));
+    texts.map(Cell::Text).collect()
+}
+
+/// A field as people read it. JSON has it whole, in seconds and with its unit.
+fn named<'n>(name: &'n str, value: &Value) -> (&'n str, String) {
+    match (name, value) {
+        (_, Value::Null) => (name, "none".to_owned()),
+        // Enough to tell one from the other.
+        ("content_xxh3", Value::String(text)) => ("content", text.get(..8).unwrap_or(text).to_owned()),
+        ("mtime_s", Value::Number(seconds)) => {
+            let time = seconds.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            match time {
+                Some(time) => ("mtime", time.to_string()),
+                None => (name, seconds.to_string()),
+            }
+        }
+        (_, value) => (name, plain(value)),
     }
 }
 
@@ -161,7 +227,8 @@ fn cell(value: &Value) -> Cell {
         Value::Number(number) => Cell::Text(number.to_string()),
         Value::String(text) if text.is_empty() => Cell::from("\"\""),
         Value::String(text) => Cell::Text(short(text)),
-        Value::Array(_) | Value::Object(_) => Cell::Text(short(&Brief(value).to_string())),
+        Value::Array(values) => Cell::Text(short(&words(values))),
+        Value::Object(_) => Cell::Line(one(value)),
     }
 }
 
@@ -172,45 +239,13 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The plain values of a thing, without what is below them.
-struct Brief<'a>(&'a Value);
-
-impl fmt::Display for Brief<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Value::Array(list) => {
-                let mut first = true;
-                for value in list.iter().take(MAX_TEXT) {
-                    f.write_str(if first { "" } else { " " })?;
-                    first = false;
-                    match value {
-                        Value::String(text) => f.write_str(text)?,
-                        Value::Array(_) | Value::Object(_) => f.write_str("…")?,
-                        plain => plain.fmt(f)?,
-                    }
-                }
-                Ok(())
-            }
-            Value::Object(fields) => {
-                let mut first = true;
-                let plain = fields.iter().filter(|(_, value)| !value.is_array() && !value.is_object());
-                for (name, value) in plain.filter(|(_, value)| !value.is_null()) {
-                    f.write_str(if first { "" } else { ", " })?;
-                    first = false;
-                    match value {
-                        // Enough to tell one from the other; JSON has it whole.
-                        Value::String(text) if name == "content_xxh3" => {
-                            write!(f, "content {}", text.get(..8).unwrap_or(text))?;
-                        }
-                        Value::String(text) => write!(f, "{name} {text}")?,
-                        plain => write!(f, "{name} {plain}")?,
-                    }
-                }
-                Ok(())
-            }
-            plain => plain.fmt(f),
-        }
-    }
+/// The plain values of a list.
+fn words(values: &[Value]) -> String {
+    let word = |value: &Value| match value {
+        Value::Array(_) | Value::Object(_) => "…".to_owned(),
+        plain => self::plain(plain),
+    };
+    values.iter().take(MAX_TEXT).map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -232,6 +267,16 @@ mod tests {
         assert_eq!(text(words("a b c d e f g"), words("a b c x d e f y")), "proc[7].fd[9] -g +x +y");
         let thing = json!({"kind": "REG", "offset_bytes": 3, "more": [1], "none": null});
         assert_eq!(text(None, Some(thing)), "proc[7].fd[9] kind REG, offset_bytes 3");
+        let file = |mtime, size| Some(json!({"mtime_s": mtime, "size_bytes": size, "more": [mtime]}));
+        assert_eq!(
+            text(file(1_795_452_801, 3), file(1_795_452_940, 3)),
+            "proc[7].fd[9] mtime 2026-11-23T16:53:21Z -> 2026-11-23T16:55:40Z"
+        );
+        assert_eq!(text(file(0, 3), file(0, 4)), "proc[7].fd[9] size_bytes 3 -> 4");
+        assert_eq!(
+            text(file(0, 3), file(u64::MAX, 4)),
+            "proc[7].fd[9] mtime 1970-01-01T00:00:00Z -> 18446744073709551615, size_bytes 3 -> 4"
+        );
         assert_eq!(text(Some(json!(["a", "b", {}])), None), "proc[7].fd[9] a b …");
         assert_eq!(text(None, Some("x".repeat(300).into())).chars().count(), 14 + MAX_TEXT + 1);
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::compare::{self, Tally};
 use crate::diff::change::Mark;
 use crate::diff::mappings::{Mapping, Unit};
+use crate::outline::Cell;
 use crate::{Address, Name};
 
 /// What differs in the pages of a mapping.
@@ -114,13 +115,10 @@ fn pages(count: u64) -> String {
 }
 
 /// What differs, without the name of the mapping.
-impl fmt::Display for MemoryChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.permissions)?;
-        match &self.name {
-            Some(name) => write!(f, " {name}:")?,
-            None => f.write_str(" anonymous:")?,
-        }
+impl MemoryChange {
+    /// The mapping, and what of it differs.
+    pub fn cells(&self) -> Vec<Cell> {
+        let name = self.name.as_ref().map_or_else(|| "anonymous".to_owned(), Name::to_string);
         let mut parts = Vec::new();
         if self.changed_pages > 0 {
             let bytes = match self.changed_bytes {
@@ -136,7 +134,13 @@ impl fmt::Display for MemoryChange {
         if self.removed_pages > 0 {
             parts.push(format!("{} gone", pages(self.removed_pages)));
         }
-        write!(f, " {}", parts.join(", "))
+        vec![Cell::Text(format!("{} {name}:", self.permissions)), Cell::Text(parts.join(", "))]
+    }
+}
+
+impl fmt::Display for MemoryChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Cell::Line(self.cells()).fmt(f)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ckx_archive::Archive;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::destination::{Commit, Destination};
 use crate::layer::{self, Kind, Layer, Split, Writing};
-use crate::plan::{Plan, Purpose};
+use crate::plan::{Plan, Purpose, Sources};
 use crate::{Digest, Error, verify};
 
 /// Media type of a manifest.
@@ -123,7 +122,7 @@ pub struct History {
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The source, for members that are decoded again.
-    pub archive: &'a Archive,
+    pub sources: Sources<'a>,
     /// Its members.
     pub plan: &'a Plan,
     /// How they are spread over layers.
@@ -195,7 +194,7 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
     let mut known = None;
     loop {
         let sink = destination.begin(known)?;
-        let (_, result) = layer::write(request.archive, &members, request.writing, sink)?;
+        let (_, result) = layer::write(request.sources, &members, request.writing, sink)?;
         let finished = result.map_err(|error| destination.failed(error))?;
         let reused = match destination.commit(finished.digest, finished.bytes)? {
             Commit::Stored => false,

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use bytes::Bytes;
-use ckx_archive::Archive;
 use ckx_archive::tarball::EntryKind;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compress::{Finished, Method, Pipeline};
-use crate::plan::{Entry, Plan};
+use crate::plan::{Entry, Plan, Sources};
 use crate::tarball::{Head, header, padding};
 use crate::{Digest, Error};
 
@@ -145,7 +144,7 @@ impl Default for Writing {
 /// # Errors
 /// Those of the sources; those of the sink as the inner result.
 pub fn write<W: Write + Send + 'static>(
-    archive: &Archive,
+    sources: Sources<'_>,
     members: &[(&[u8], &Entry)],
     writing: Writing,
     sink: W,
@@ -160,7 +159,7 @@ pub fn write<W: Write + Send + 'static>(
                 Error::refused("the destination cannot be written")
             })
         };
-        let result = member(archive, name, entry, &mut push);
+        let result = member(sources, name, entry, &mut push);
         match result {
             Err(_) if stopped => break,
             other => other?,
@@ -174,7 +173,7 @@ pub fn write<W: Write + Send + 'static>(
 }
 
 fn member(
-    archive: &Archive,
+    sources: Sources<'_>,
     name: &[u8],
     entry: &Entry,
     push: &mut dyn FnMut(Bytes) -> Result<(), Error>,
@@ -182,6 +181,6 @@ fn member(
     let size = entry.size();
     let head = Head { name, kind: entry.kind, link: &entry.link, mode: entry.mode, size };
     push(header(&head).into())?;
-    entry.content.emit(archive, &entry.patches, push)?;
+    entry.content.emit(sources, &entry.patches, push)?;
     push(Bytes::from_static(padding(size)))
 }

@@ -20,8 +20,10 @@ pub mod plan;
 pub mod pod;
 pub mod registry;
 pub mod repack;
+mod rewrite;
 mod tarball;
 mod verify;
 
 pub use digest::{Digest, Hasher};
 pub use error::Error;
+pub use rewrite::{Delta, MemoryOptions};

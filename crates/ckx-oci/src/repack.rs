@@ -12,8 +12,9 @@ use crate::destination::{ArchiveFile, Destination, Layout, Push, Target, write_d
 use crate::facts::Facts;
 use crate::image::{Annotations, Image, Request, build};
 use crate::layer::{Split, Writing};
-use crate::plan::{Change, Plan, Purpose};
+use crate::plan::{Change, Plan, Purpose, Sources};
 use crate::registry::{Registry, SCHEME, Settings};
+use crate::rewrite::{self, Delta, MemoryOptions};
 use crate::{Error, describe, verify};
 
 /// What is to be done.
@@ -31,8 +32,31 @@ pub struct Options {
     pub set_annotations: Annotations,
     /// Keys that are left out.
     pub drop_annotations: Vec<String>,
+    /// What becomes of the memory.
+    pub memory: MemoryOptions,
     /// How a registry is talked to.
     pub registry: Settings,
+}
+
+/// What is repacked.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The checkpoint.
+    pub checkpoint: &'a Checkpoint,
+    /// An earlier one: pages that are the same there are not stored again.
+    pub base: Option<&'a Checkpoint>,
+}
+
+impl<'a> From<&'a Checkpoint> for Input<'a> {
+    fn from(checkpoint: &'a Checkpoint) -> Self {
+        Self { checkpoint, base: None }
+    }
+}
+
+impl<'a> Input<'a> {
+    fn sources(&self) -> Sources<'a> {
+        Sources { own: self.checkpoint.archive(), base: self.base.map(Checkpoint::archive) }
+    }
 }
 
 impl Default for Options {
@@ -44,6 +68,7 @@ impl Default for Options {
             annotate: true,
             set_annotations: Annotations::new(),
             drop_annotations: Vec::new(),
+            memory: MemoryOptions::default(),
             registry: Settings::default(),
         }
     }
@@ -59,6 +84,9 @@ pub struct Report {
     pub image: Option<Image>,
     /// Size of all files that were written, without what was there before.
     pub written_bytes: u64,
+    /// How it stands to the earlier checkpoint that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
     /// What is otherwise than in the source.
     pub changes: Vec<Change>,
     /// What may keep the image from being restored.
@@ -78,45 +106,50 @@ pub struct Warning {
 ///
 /// # Errors
 /// Everything that keeps the output from being what was asked for; the destination is then as before.
-pub fn repack(checkpoint: &Checkpoint, target: &Target, options: &Options) -> Result<Report, Error> {
+pub fn repack<'a>(input: impl Into<Input<'a>>, target: &Target, options: &Options) -> Result<Report, Error> {
+    let input = input.into();
     let purpose = if target.is_image() { Purpose::Image } else { Purpose::Archive };
-    let plan = Plan::of(checkpoint, purpose)?;
-    write(checkpoint, &plan, target, options)
+    let mut plan = Plan::of(input.checkpoint, purpose)?;
+    let delta = rewrite::apply(&mut plan, input.checkpoint, input.base, options.memory)?;
+    let mut report = write(input, &plan, target, options)?;
+    report.delta = delta;
+    Ok(report)
 }
 
-fn write(checkpoint: &Checkpoint, plan: &Plan, target: &Target, options: &Options) -> Result<Report, Error> {
+fn write(input: Input<'_>, plan: &Plan, target: &Target, options: &Options) -> Result<Report, Error> {
     let method = options.method.unwrap_or_else(|| target.method_of_name());
     let writing = Writing { method, threads: options.threads };
-    let archive = checkpoint.archive();
+    let sources = input.sources();
     let mut report = Report {
         destination: String::new(),
         image: None,
         written_bytes: 0,
+        delta: None,
         changes: plan.changes().to_vec(),
         warnings: Vec::new(),
     };
     match target {
         Target::Tar(path) => {
-            report.written_bytes = write_tar(archive, plan, writing, path)?.bytes;
+            report.written_bytes = write_tar(sources, plan, writing, path)?.bytes;
             report.destination = shown(path);
         }
         Target::Directory(path) => {
-            report.written_bytes = write_directory(archive, plan, path)?;
+            report.written_bytes = write_directory(sources, plan, path)?;
             report.destination = shown(path);
         }
         Target::Layout(path, tag) => {
             let mut layout = Layout::open(path, tag)?;
-            write_image(checkpoint, plan, options, writing, &mut layout, &mut report)?;
+            write_image(input, plan, options, writing, &mut layout, &mut report)?;
             report.destination = format!("oci:{}:{tag}", shown(path));
         }
         Target::OciArchive(path, tag) => {
             let mut file = ArchiveFile::create(path, tag)?;
-            write_image(checkpoint, plan, options, writing, &mut file, &mut report)?;
+            write_image(input, plan, options, writing, &mut file, &mut report)?;
             report.destination = format!("oci-archive:{}:{tag}", shown(path));
         }
         Target::Registry(name) => {
             let mut push = Push::new(Registry::connect(name, options.registry.clone())?)?;
-            write_image(checkpoint, plan, options, writing, &mut push, &mut report)?;
+            write_image(input, plan, options, writing, &mut push, &mut report)?;
             report.destination = format!("{SCHEME}{name}");
         }
     }
@@ -124,20 +157,20 @@ fn write(checkpoint: &Checkpoint, plan: &Plan, target: &Target, options: &Option
 }
 
 fn write_image(
-    checkpoint: &Checkpoint,
+    input: Input<'_>,
     plan: &Plan,
     options: &Options,
     writing: Writing,
     destination: &mut dyn Destination,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let facts = Facts::of(checkpoint);
+    let facts = Facts::of(input.checkpoint);
     report.warnings = verify::missing(plan, facts.engine);
     let annotations = chosen(&facts, options);
     let created = facts.checkpointed();
     let image = build(
         &Request {
-            archive: checkpoint.archive(),
+            sources: input.sources(),
             plan,
             split: options.split,
             writing,

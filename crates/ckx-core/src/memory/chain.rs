@@ -107,6 +107,17 @@ impl Dump {
     }
 }
 
+/// Where the pages of a run are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFile<'a> {
+    /// The pages file, as a member of its source.
+    pub member: &'a [u8],
+    /// Offset of the first of them there; `None` when they are in compressed blocks.
+    pub offset: Option<u64>,
+    /// Flags of the entry, `PE_*`.
+    pub flags: u32,
+}
+
 /// Name of the pages file that a page map says, or that goes with its name in old dumps.
 pub(super) fn pages_name(map: &str, id: Option<u64>) -> String {
     id.map_or_else(|| map.replace("pagemap", "pages"), |id| format!("pages-{id}.img"))
@@ -262,6 +273,19 @@ impl Chain {
                 current = (to < last).then_some((run, to));
             }
         })
+    }
+
+    /// Where a run of [`Chain::runs`] is stored; `None` when it is in no pages file.
+    pub fn stored_at(&self, run: &Run) -> Option<InFile<'_>> {
+        let dump = self.dumps.get(run.level)?;
+        let found = dump.map()?.run_at(run.start).ok()??;
+        let inside = run.start.checked_sub(found.entry.vaddr)?;
+        let offset = match found.residency {
+            Residency::Present { file_offset } => Some(file_offset.checked_add(inside)?),
+            Residency::Blocks { .. } => None,
+            _ => return None,
+        };
+        Some(InFile { member: &dump.pages, offset, flags: found.entry.flags })
     }
 
     fn end_of(&self, run: &PageRun<'_>) -> u64 {

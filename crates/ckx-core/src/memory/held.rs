@@ -53,6 +53,18 @@ impl<'c> Memory<'c> {
         self
     }
 
+    /// The same for comparing with a checkpoint whose pages have this size in bytes. A source that is mapped
+    /// costs nothing; one that is decoded and too large to be held goes by once more, and of its pages only
+    /// hashes are kept.
+    pub fn hashed(checkpoint: &'c Checkpoint, page_size: u64) -> Self {
+        Self { files: PageFiles::hashed(checkpoint, page_size, page_size), chains: Mutex::default() }
+    }
+
+    /// The pages of a page map by its file name: `pagemap-7.img`, `pagemap-shmem-9.img`.
+    pub fn chain(&self, name: &str) -> Chain {
+        Chain::read(&self.files, name)
+    }
+
     /// The checkpoint.
     pub fn checkpoint(&self) -> &'c Checkpoint {
         self.files.checkpoint()

@@ -13,6 +13,7 @@ mod held;
 mod passing;
 mod previous;
 mod run;
+mod same;
 pub mod search;
 mod space;
 mod sweep;
@@ -21,7 +22,7 @@ mod while_opening;
 
 pub use crate::model::mappings::{Backing, Mapping};
 pub use area::{Area, Owner, Place};
-pub use chain::Chain;
+pub use chain::{Chain, InFile};
 pub(crate) use files::{PageFiles, page_size};
 pub use held::{HELD_BYTES, Memory};
 pub use passing::open_holding;

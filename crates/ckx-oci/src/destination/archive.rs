@@ -6,7 +6,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use ckx_archive::Archive;
 use ckx_archive::tarball::EntryKind;
 
 use crate::compress::Finished;
@@ -15,7 +14,7 @@ use crate::destination::partial::Partial;
 use crate::destination::{Commit, Destination};
 use crate::image::{Descriptor, json};
 use crate::layer::{self, Writing};
-use crate::plan::{FILE_MODE, Plan, Purpose};
+use crate::plan::{FILE_MODE, Plan, Purpose, Sources};
 use crate::tarball::{Head, header, padding};
 use crate::{Digest, Error};
 
@@ -145,12 +144,12 @@ impl Destination for ArchiveFile {
 ///
 /// # Errors
 /// [`Error::Refused`] for members that cannot be in one; those of the source; [`Error::Io`].
-pub fn write_tar(archive: &Archive, plan: &Plan, writing: Writing, path: &Path) -> Result<Finished, Error> {
+pub fn write_tar(sources: Sources<'_>, plan: &Plan, writing: Writing, path: &Path) -> Result<Finished, Error> {
     plan.check(Purpose::Archive)?;
     let part = Partial::beside(path);
     let file = part.create()?;
     let members: Vec<_> = plan.entries().collect();
-    let (_, result) = layer::write(archive, &members, writing, file)?;
+    let (_, result) = layer::write(sources, &members, writing, file)?;
     let finished = result.map_err(Error::io("write", path))?;
     part.place(path)?;
     Ok(finished)

@@ -6,18 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use ckx_archive::Archive;
 use ckx_archive::tarball::EntryKind;
 
 use crate::Error;
 use crate::destination::partial::Partial;
-use crate::plan::{Entry, Plan, Purpose};
+use crate::plan::{Entry, Plan, Purpose, Sources};
 
 /// Writes a plan as a directory that did not exist or was empty. Gives the bytes of all files.
 ///
 /// # Errors
 /// [`Error::Refused`] when there is something; those of the source; [`Error::Io`].
-pub fn write_directory(archive: &Archive, plan: &Plan, path: &Path) -> Result<u64, Error> {
+pub fn write_directory(sources: Sources<'_>, plan: &Plan, path: &Path) -> Result<u64, Error> {
     plan.check(Purpose::Archive)?;
     if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::refused(format!("`{}` is not empty", path.display()))
@@ -33,7 +32,7 @@ pub fn write_directory(archive: &Archive, plan: &Plan, path: &Path) -> Result<u6
     let (links, others): (Vec<_>, Vec<_>) =
         plan.entries().partition(|(_, entry)| entry.kind == EntryKind::Symlink);
     for (name, entry) in others {
-        bytes += member(archive, &at(part.path(), name), entry)?;
+        bytes += member(sources, &at(part.path(), name), entry)?;
     }
     for (name, entry) in links {
         let place = at(part.path(), name);
@@ -51,7 +50,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn member(archive: &Archive, place: &Path, entry: &Entry) -> Result<u64, Error> {
+fn member(sources: Sources<'_>, place: &Path, entry: &Entry) -> Result<u64, Error> {
     if entry.kind == EntryKind::Directory {
         let mut builder = fs::DirBuilder::new();
         builder.mode(entry.mode | 0o700).create(place).map_err(Error::io("create", place))?;
@@ -60,7 +59,7 @@ fn member(archive: &Archive, place: &Path, entry: &Entry) -> Result<u64, Error> 
     let mut options = fs::OpenOptions::new();
     let options = options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(place).map_err(Error::io("create", place))?;
-    entry.content.emit(archive, &entry.patches, &mut |bytes| {
+    entry.content.emit(sources, &entry.patches, &mut |bytes| {
         file.write_all(&bytes).map_err(Error::io("write", place))
     })?;
     file.set_permissions(fs::Permissions::from_mode(entry.mode)).map_err(Error::io("write", place))?;

@@ -1,7 +1,9 @@
 //! What the output holds, member by member, and in what it differs from the source.
 
 mod content;
+mod parts;
 mod source;
+mod streamed;
 
 use std::collections::BTreeMap;
 
@@ -10,9 +12,11 @@ use ckx_core::Name;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use content::{Content, Parts, Patch};
-pub(crate) use source::joined;
+pub use content::{Content, Patch};
+pub use parts::Parts;
+pub(crate) use source::{joined, resolve};
 pub use source::{Keeping, Purpose};
+pub use streamed::{Origin, Sources, StreamedMember};
 
 use crate::Error;
 use crate::layer::Kind;

@@ -6,7 +6,7 @@ use ckx_archive::{Archive, Interest, Interests, Kept, Member};
 use ckx_core::{Checkpoint, Name};
 
 use crate::Error;
-use crate::plan::{Content, Entry, Plan};
+use crate::plan::{Content, Entry, Origin, Plan, StreamedMember};
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Plan {
 }
 
 /// A path in an archive that a link in `directory` leads to; `None` when it leads out of it.
-fn resolve(directory: &[u8], link: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn resolve(directory: &[u8], link: &[u8]) -> Option<Vec<u8>> {
     if link.starts_with(b"/") {
         return None;
     }
@@ -161,7 +161,11 @@ fn entry(archive: &Archive, member: &Member) -> Result<Entry, Error> {
             entry.content = match archive.read(member) {
                 Ok(bytes) => Content::Bytes(bytes),
                 Err(error) if !can_stream(archive, member) => return Err(error.into()),
-                Err(_) => Content::Streamed { name: member.name.clone(), size: member.size_bytes },
+                Err(_) => Content::Streamed(StreamedMember {
+                    origin: Origin::Own,
+                    name: member.name.clone(),
+                    size: member.size_bytes,
+                }),
             };
         }
         // Refused when the plan is checked.

@@ -3,7 +3,7 @@
 //! The situation: a container was checkpointed on one node and shall go on on another. Engines restore
 //! images, and only images that carry the right annotations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ckx_archive::{Archive, Options as ArchiveOptions};
@@ -14,7 +14,8 @@ use ckx_oci::destination::Target;
 use ckx_oci::layer::{Split, Writing};
 use ckx_oci::plan::Keeping;
 use ckx_oci::registry::Pulled;
-use ckx_oci::repack::{Options, Report, repack};
+use ckx_oci::repack::{Input, Options, Report, repack};
+use ckx_oci::{Delta, MemoryOptions};
 
 use crate::error::{CliError, Outcome};
 use crate::progress::watched;
@@ -34,6 +35,8 @@ use crate::ui::Ui;
   ckx repack checkpoint.tar -o docker://registry.example/team/web:checkpoint
   ckx repack docker://registry.example/team/web:checkpoint -o tar:checkpoint.tar.zst
   ckx repack --restore-yaml pod.yaml checkpoint.tar -o docker://registry.example/team/web:checkpoint
+  ckx repack --base checkpoint-1.tar checkpoint-2.tar -o docker://registry.example/team/web:2
+  ckx repack --flatten docker://registry.example/team/web:2 -o tar:checkpoint-2.tar
   ckx repack --list-annotations")]
 pub struct Args {
     /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
@@ -66,6 +69,8 @@ pub struct Args {
     #[arg(long)]
     list_annotations: bool,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
     registry: RegistryArgs,
@@ -75,6 +80,29 @@ pub struct Args {
     /// Repository of the same registry that may have layers already; they are taken from there
     #[arg(long, value_name = "NAME", help_heading = "Registries")]
     mount_from: Vec<String>,
+}
+
+/// What becomes of the memory.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Memory")]
+struct MemoryArgs {
+    /// Earlier checkpoint of the same container: pages that are the same there are not stored again, and
+    /// its own stand in a layer that stays the same
+    #[arg(long, value_name = "EARLIER")]
+    base: Option<PathBuf>,
+    /// Earlier checkpoints that may stand on each other; one more, and everything is stored
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, requires = "base")]
+    max_depth: usize,
+    /// Changed pages in percent of all; with more, everything is stored
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, requires = "base",
+        value_parser = clap::value_parser!(u8).range(..=100))]
+    max_share: u8,
+    /// Store the pages of earlier dumps and compressed ones as plain pages, so that the output stands alone
+    #[arg(long, conflicts_with = "base")]
+    flatten: bool,
+    /// Leave out pages of zeros in private anonymous memory; they are zeros again when it is restored
+    #[arg(long)]
+    drop_zero_pages: bool,
 }
 
 /// How members are spread over layers.
@@ -95,7 +123,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Bytes of large members of a compressed source that are kept; the rest is decoded again.
-const KEPT_BYTES: u64 = 96 << 20;
+const KEPT_BYTES: u64 = 64 << 20;
 
 /// Runs the command.
 pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
@@ -112,21 +140,14 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         mount_from.extend(repository_of(&pulled, target));
         options.remote = Some(Arc::new(pulled));
     }
-    let archive = watched("reading", |progress| {
-        Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), ArchiveOptions { progress, ..options })
-    })?;
-    let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
-    if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
-        return Err(CliError::new(format!(
-            "`{}` holds no checkpoint: no inventory.img, no pstree.img",
-            source.display()
-        )));
-    }
+    let checkpoint = open(source, options)?;
+    let base = args.memory.base.as_deref().map(|path| args.open_base(path, target, &mut mount_from));
+    let base = base.transpose()?;
     let report = watched("pushing", |progress| {
         let mut options = args.options();
         options.registry = args.registry.settings(progress);
         options.registry.mount_from = mount_from;
-        repack(&checkpoint, target, &options)
+        repack(Input { checkpoint: &checkpoint, base: base.as_ref() }, target, &options)
     })?;
     if let (Some(path), Some(name)) = (&args.restore_yaml, pull_name) {
         restore_yaml::write(&checkpoint, name, path, ui)?;
@@ -140,7 +161,36 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
+fn open(source: &Path, options: ArchiveOptions) -> Result<Checkpoint, CliError> {
+    let archive = watched("reading", |progress| {
+        Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), ArchiveOptions { progress, ..options })
+    })?;
+    let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
+    if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
+        return Err(CliError::new(format!(
+            "`{}` holds no checkpoint: no inventory.img, no pstree.img",
+            source.display()
+        )));
+    }
+    Ok(checkpoint)
+}
+
 impl Args {
+    /// Opens the earlier checkpoint.
+    fn open_base(
+        &self,
+        path: &Path,
+        target: &Target,
+        mount_from: &mut Vec<String>,
+    ) -> Result<Checkpoint, CliError> {
+        let mut options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
+        if let Some(pulled) = self.registry.pulled(path)? {
+            mount_from.extend(repository_of(&pulled, target));
+            options.remote = Some(Arc::new(pulled));
+        }
+        open(path, options)
+    }
+
     /// The name of the image in the pod manifest that is asked for.
     fn pull_name<'t>(&self, target: &'t Target) -> Result<Option<&'t str>, CliError> {
         match (&self.restore_yaml, target.pull_name()) {
@@ -160,6 +210,12 @@ impl Args {
             annotate: self.annotate,
             set_annotations: self.annotation.iter().cloned().collect(),
             drop_annotations: self.no_annotation.clone(),
+            memory: MemoryOptions {
+                flatten: self.memory.flatten,
+                drop_zero_pages: self.memory.drop_zero_pages,
+                max_depth: self.memory.max_depth,
+                max_share_percent: self.memory.max_share,
+            },
             ..Options::default()
         }
     }
@@ -194,6 +250,9 @@ fn text(report: &Report) -> String {
             line(format!("  {:<10}{:>12}  {}{reused}", layer.kind, layer.size_bytes, layer.digest));
         }
     }
+    if let Some(delta) = &report.delta {
+        line(format!("  {}", told(delta)));
+    }
     for change in &report.changes {
         line(format!("  {} {}: {}", change.action, change.member, change.detail));
     }
@@ -201,4 +260,14 @@ fn text(report: &Report) -> String {
         line(format!("  warning: {}", warning.reason));
     }
     out
+}
+
+fn told(delta: &Delta) -> String {
+    let Delta { depth, same_pages, changed_pages, rebased, .. } = delta;
+    match rebased {
+        Some(reason) => format!("all pages are stored: {reason}"),
+        None => format!(
+            "{changed_pages} pages changed, {same_pages} are in the earlier checkpoint (chain of {depth})"
+        ),
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod delta;
 mod distribution;
 mod layouts;
 mod registry;

@@ -144,7 +144,12 @@ impl Destination for ArchiveFile {
 ///
 /// # Errors
 /// [`Error::Refused`] for members that cannot be in one; those of the source; [`Error::Io`].
-pub fn write_tar(sources: Sources<'_>, plan: &Plan, writing: Writing, path: &Path) -> Result<Finished, Error> {
+pub fn write_tar(
+    sources: Sources<'_>,
+    plan: &Plan,
+    writing: Writing,
+    path: &Path,
+) -> Result<Finished, Error> {
     plan.check(Purpose::Archive)?;
     let part = Partial::beside(path);
     let file = part.create()?;

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 pub use content::{Content, Patch};
 pub use parts::Parts;
-pub(crate) use source::{joined, resolve};
 pub use source::{Keeping, Purpose};
+pub(crate) use source::{joined, resolve};
 pub use streamed::{Origin, Sources, StreamedMember};
 
 use crate::Error;

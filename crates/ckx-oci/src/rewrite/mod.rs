@@ -99,15 +99,20 @@ pub(crate) fn apply(
     let total = same.saturating_add(changed);
     if u128::from(changed) * 100 > u128::from(total) * u128::from(options.max_share_percent) {
         let percent = changed.saturating_mul(100).div_ceil(total.max(1));
-        let reason =
-            format!("{percent} % of its pages changed, more than {} %", options.max_share_percent);
+        let reason = format!("{percent} % of its pages changed, more than {} %", options.max_share_percent);
         let page_bytes = full.apply(plan)?;
         return Ok(Some(all(reason, same, changed, page_bytes)));
     }
     let page_bytes = delta.page_size();
     delta.put(plan, done)?;
     base.put(plan, checkpoint.images_directory());
-    Ok(Some(Delta { depth: base.depth(), same_pages: same, changed_pages: changed, page_bytes, rebased: None }))
+    Ok(Some(Delta {
+        depth: base.depth(),
+        same_pages: same,
+        changed_pages: changed,
+        page_bytes,
+        rebased: None,
+    }))
 }
 
 /// A rewriting underway.
@@ -172,10 +177,12 @@ impl<'a> Rewriting<'a> {
             let reason = chain.issues().first().map_or_else(String::new, |issue| issue.reason.clone());
             return Err(Error::Image { member: Name::from(name).to_string(), reason });
         }
-        let bytes = self.checkpoint.image_member(name.as_bytes()).map(|member| self.checkpoint.archive().read(member));
+        let bytes = self
+            .checkpoint
+            .image_member(name.as_bytes())
+            .map(|member| self.checkpoint.archive().read(member));
         let Some(bytes) = bytes.transpose()? else { return Ok(None) };
-        let unreadable =
-            |reason: String| Error::Image { member: Name::from(name).to_string(), reason };
+        let unreadable = |reason: String| Error::Image { member: Name::from(name).to_string(), reason };
         let image = Image::parse(name.as_bytes(), &bytes).map_err(|error| unreadable(error.to_string()))?;
         let before = self.base.map(|base| base.chain(name)).filter(|chain| !chain.is_lost());
         let zeros = if self.options.drop_zero_pages { self.zeros(name) } else { Vec::new() };
@@ -200,7 +207,8 @@ impl<'a> Rewriting<'a> {
 
     /// Ranges of a process in which a page that is not stored is zeros when it is restored.
     fn zeros(&self, name: &str) -> Vec<(u64, u64)> {
-        let pid = name.strip_prefix("pagemap-").and_then(|rest| rest.strip_suffix(".img")?.parse::<u32>().ok());
+        let pid =
+            name.strip_prefix("pagemap-").and_then(|rest| rest.strip_suffix(".img")?.parse::<u32>().ok());
         let list = &self.checkpoint.processes().list;
         let process = pid.and_then(|pid| list.iter().find(|process| process.pid == pid));
         let mm = process.and_then(|process| process.mm.as_ref());

@@ -147,14 +147,19 @@ mod tests {
         let data = map(b"\x08\x80\x20\x10\x00\x20\x04\x28\x01", ByteOrder::Little);
         let image = Image::parse(b"pagemap-1.img", &data).unwrap();
         let mut writer = MapWriter::like(&image, 4096).unwrap();
-        for (start, pages, flags) in
-            [(0x1000, 200, 4), (0x1000 + 200 * 4096, 100, 4), (0x200_0000, 300, 1), (0x200_0000 + 300 * 4096, 1, 1), (0x300_0000, 1, 1)]
-        {
+        for (start, pages, flags) in [
+            (0x1000, 200, 4),
+            (0x1000 + 200 * 4096, 100, 4),
+            (0x200_0000, 300, 1),
+            (0x200_0000 + 300 * 4096, 1, 1),
+            (0x300_0000, 1, 1),
+        ] {
             writer.push(start, pages, flags).unwrap();
         }
         let out = writer.finish().unwrap();
         let image = Image::parse(b"pagemap-1.img", &out).unwrap();
-        let runs: Vec<_> = PageEntries::new(image).unwrap().flatten().map(|e| (e.vaddr, e.pages, e.flags)).collect();
+        let runs: Vec<_> =
+            PageEntries::new(image).unwrap().flatten().map(|e| (e.vaddr, e.pages, e.flags)).collect();
         let expected =
             [(0x1000, 256, 4), (0x1000 + 256 * 4096, 44, 4), (0x200_0000, 301, 1), (0x300_0000, 1, 1)];
         assert_eq!(runs, expected);

@@ -115,7 +115,8 @@ fn steps_of(run: Run) -> impl Iterator<Item = Run> {
 fn fates(run: &Run, manner: &Manner<'_>, page_size: u64) -> Vec<(u64, u64, Fate)> {
     let mut stretches: Vec<(u64, u64, Fate)> = Vec::new();
     let whole = run.clone().unpacked();
-    let mut base = manner.base.into_iter().flat_map(|chain| chain.runs(run.start, run.end)).map(Run::unpacked);
+    let mut base =
+        manner.base.into_iter().flat_map(|chain| chain.runs(run.start, run.end)).map(Run::unpacked);
     let mut before = base.next();
     let mut at = run.start;
     while at < run.end {

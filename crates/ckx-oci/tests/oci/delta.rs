@@ -83,7 +83,12 @@ fn a_delta_of_the_corpus_is_small_and_holds_the_same_memory() {
         return;
     }
     let (first, second) = (find(&archives, "python-1.tar"), find(&archives, "python-2.tar"));
-    let full = write(None, &second, &format!("oci:{}", place.path().join("full").display()), MemoryOptions::default());
+    let full = write(
+        None,
+        &second,
+        &format!("oci:{}", place.path().join("full").display()),
+        MemoryOptions::default(),
+    );
     let (image, report) = delta(&first, &second, place.path(), "delta");
     let told = report.delta.as_ref().unwrap();
     assert_eq!((told.depth, &told.rebased), (1, &None));
@@ -171,8 +176,8 @@ fn a_base_of_another_container_is_refused() {
     let (checkpoint, base) = (open(&find(&archives, "python-1.tar")), open(&find(&archives, "nginx-1.tar")));
     let target = place.path().join("refused");
     let input = Input { checkpoint: &checkpoint, base: Some(&base) };
-    let error =
-        repack(input, &format!("oci:{}", target.display()).parse().unwrap(), &Options::default()).unwrap_err();
+    let error = repack(input, &format!("oci:{}", target.display()).parse().unwrap(), &Options::default())
+        .unwrap_err();
     assert!(error.to_string().contains("the base does not fit"), "{error}");
     assert!(!fs::exists(target).unwrap(), "nothing is written");
 }

@@ -3,6 +3,7 @@
 mod browser;
 mod cli_cases;
 mod core_files;
+mod core_synthetic;
 mod hostile;
 mod layering;
 mod move_walkthrough;

@@ -255,3 +255,18 @@ fn more_mappings_than_the_header_counts_are_all_there() {
         assert!(said.contains(&format!("65535 ({})", count + 1)), "{said}");
     }
 }
+
+/// The name that a process's file gets can be that of the source.
+#[test]
+fn the_source_is_never_written_over() {
+    let place = tempfile::tempdir().expect("room");
+    let source = place.path().join("web.1");
+    std::fs::copy("fixtures/checkpoints/nginx-crio-1.tar.zst", &source).expect("room");
+    let before = std::fs::read(&source).expect("it is there");
+    let output = place.path().join("web");
+    let arguments = ["--all", source.to_str().expect("text"), "-o", output.to_str().expect("text")];
+    let refused = ckx(&arguments);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("is an input and will not be overwritten"));
+    assert!(std::fs::read(&source).expect("it is there") == before);
+}

@@ -101,7 +101,9 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     for process in processes {
         match CoreFile::of(&memory, process) {
             Ok(core) => {
-                let path = target.write(&core, process.pid, ui)?;
+                let path = target.path(process.pid);
+                args.spare(&path)?;
+                target.write(&core, &path, ui)?;
                 cores.push(Written { path: path_name(&path), summary: core.summary() });
             }
             Err(refusal) if args.all => refused.push(Refused {
@@ -142,6 +144,21 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Inputs are mapped, and evidence: they are not written over.
+    fn spare(&self, path: &Path) -> Result<(), CliError> {
+        let Ok(there) = path.metadata() else { return Ok(()) };
+        let is_it = |other: &Path| {
+            other.metadata().is_ok_and(|other| (other.dev(), other.ino()) == (there.dev(), there.ino()))
+        };
+        if !there.is_file() || !self.source.inputs().any(is_it) {
+            return Ok(());
+        }
+        let text = format!("`{}` is an input and will not be overwritten", path.display());
+        Err(CliError::new(text).hinted("write to another file"))
+    }
+}
+
 /// Where core files go.
 enum Target {
     /// Standard output, or something else that is no file.
@@ -166,16 +183,6 @@ impl Target {
             return Ok(Self::Stream(path.clone()));
         }
         let there = path.metadata().ok();
-        if let Some(there) = &there {
-            let is_it = |other: &Path| {
-                other.metadata().is_ok_and(|other| (other.dev(), other.ino()) == (there.dev(), there.ino()))
-            };
-            if there.is_file() && args.source.inputs().any(is_it)
-            {
-                let text = format!("`{}` is an input and will not be overwritten", path.display());
-                return Err(CliError::new(text).hinted("write to another file"));
-            }
-        }
         Ok(match there {
             Some(there) if there.is_dir() => Self::Numbered(path.join("core")),
             _ if args.all => Self::Numbered(path.clone()),
@@ -184,30 +191,34 @@ impl Target {
         })
     }
 
-    /// Writes a core file; returns where it is.
-    fn write(&self, core: &CoreFile, pid: u32, ui: &mut Ui) -> Result<PathBuf, CliError> {
-        let path = match self {
+    /// Where the core file of a process goes.
+    fn path(&self, pid: u32) -> PathBuf {
+        match self {
             Self::File(path) | Self::Stream(path) => path.clone(),
             Self::Numbered(path) => {
                 let mut name = path.clone().into_os_string();
                 name.push(format!(".{pid}"));
                 PathBuf::from(name)
             }
-        };
+        }
+    }
+
+    /// Writes a core file.
+    fn write(&self, core: &CoreFile, path: &Path, ui: &mut Ui) -> Result<(), CliError> {
         let failed = |error: &io::Error| CliError::writing(&format!("`{}`", path.display()), error);
         if !matches!(self, Self::Stream(_)) {
-            let part = Partial::beside(&path);
+            let part = Partial::beside(path);
             let mut file = part.create()?;
             core.write_to(&mut file).map_err(|error| failed(&error))?;
-            part.place(&path)?;
+            part.place(path)?;
         } else if path.as_os_str() == "-" {
             core.write_to(&mut Stream::new(&mut ui.out))
                 .map_err(|error| CliError::writing("standard output", &error))?;
         } else {
-            let file = fs::OpenOptions::new().write(true).open(&path).map_err(|error| failed(&error))?;
+            let file = fs::OpenOptions::new().write(true).open(path).map_err(|error| failed(&error))?;
             core.write_to(&mut Stream::new(file)).map_err(|error| failed(&error))?;
         }
-        Ok(path)
+        Ok(())
     }
 }
 

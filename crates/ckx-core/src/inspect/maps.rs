@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use ckx_criu::display::split_dev;
 use ckx_criu::pages::{PageMap, Residency, page_size_of};
+use ckx_criu::typed::messages::core_entry::March;
 use ckx_criu::typed::messages::{FdTypes, VmaEntry};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,6 +44,9 @@ pub struct ProcessMaps {
     pub shared_bytes: u64,
     /// Mappings, by address.
     pub mappings: Vec<Mapping>,
+    /// Whether the kernel's addresses have 32 bits, which its lists are laid out by.
+    #[serde(skip)]
+    is_32_bit: bool,
 }
 
 /// A mapping: a line of `/proc/PID/maps`, with its pages.
@@ -193,8 +197,8 @@ const MADVISE: Bits = &[
     (1 << 18, "MADV_WIPEONFORK"),
 ];
 
-/// Columns before the name in `/proc/PID/maps` on machines whose addresses have 64 bits.
-const NAME_COLUMN: usize = 73;
+/// Columns before the name in `/proc/PID/maps` on machines whose addresses have 64 bits, and on others.
+const NAME_COLUMNS: [usize; 2] = [73, 49];
 
 impl ProcessMaps {
     /// The lines of `/proc/PID/maps`, without line ends. Inodes, which no dump has, are 0.
@@ -205,7 +209,8 @@ impl ProcessMaps {
             let device = mapping.device.as_deref().unwrap_or("00:00");
             let numbers = format!("{start:08x}-{end:08x} {} {offset:08x} {device} 0 ", mapping.permissions);
             let Some(name) = &mapping.name else { return numbers.into_bytes() };
-            let mut line = format!("{numbers:NAME_COLUMN$}").into_bytes();
+            let column = NAME_COLUMNS[usize::from(self.is_32_bit)];
+            let mut line = format!("{numbers:column$}").into_bytes();
             for byte in name.as_bytes() {
                 match byte {
                     // The one character that the kernel escapes.
@@ -322,6 +327,7 @@ impl ProcessMaps {
             mapped_bytes: sum(|_| true),
             shared_bytes: sum(|mapping| mapping.permissions.ends_with('s')),
             mappings: list,
+            is_32_bit: process.machine == Some(March::Arm),
         }
     }
 }

@@ -492,3 +492,35 @@ fn mappings() {
         200,
     );
 }
+
+/// The lines of `/proc/PID/maps`, byte for byte but for device and inode: no dump has inodes, and devices only
+/// where it has the mounts.
+#[test]
+fn lines_of_procfs() {
+    compare(
+        |name, checkpoint, truths| {
+            let report = Maps::collect(checkpoint);
+            let mut compared = 0;
+            for process in &report.processes {
+                let pid = process.process.pid;
+                let Some(text) = truths.get(&pid).and_then(|truth| truth.text("maps")) else { continue };
+                for (expected, found) in text.lines().zip(process.procfs()) {
+                    let found = String::from_utf8(found).expect("names of these dumps are text");
+                    // The begin of the line, and of the name; and where that is.
+                    let parts = |line: &str| {
+                        let name = line.rfind("  ").map_or(line.len(), |at| at + 2);
+                        let words: Vec<String> = line.split_whitespace().take(3).map(str::to_owned).collect();
+                        (words, name, line.get(name..).map(str::to_owned))
+                    };
+                    // The page that 32-bit ARM returns from signal handlers by has no mark in images.
+                    if !expected.ends_with("[sigpage]") && !expected.contains(" (deleted)") {
+                        assert_eq!(parts(&found), parts(expected), "{name} {pid}");
+                        compared += 1;
+                    }
+                }
+            }
+            compared
+        },
+        200,
+    );
+}

@@ -2,8 +2,8 @@
 
 use ckx_core::outline::{Cell, Node, Outline};
 
-use crate::render::table;
 use crate::render::value::{HEADING, Look, NAME, Span, cut};
+use crate::render::{flow, table};
 
 /// Draws an outline under a title.
 pub fn section(title: &str, outline: &Outline, look: Look, out: &mut String) {
@@ -63,12 +63,23 @@ impl Text<'_> {
                     }
                 }
                 Node::Lines(lines) => {
-                    for cell in lines {
-                        let spans = self.look.spans(cell);
-                        self.line(&prefix, spans);
-                    }
+                    lines.iter().for_each(|cell| self.words(cell, &prefix));
                 }
             }
+        }
+    }
+
+    /// A line of text. One of several cells is broken between them where the screen has no room.
+    fn words(&mut self, cell: &Cell, prefix: &str) {
+        let Cell::Line(cells) = cell else {
+            let spans = self.look.spans(cell);
+            return self.line(prefix, spans);
+        };
+        let indent = prefix.chars().count();
+        let pieces = cells.iter().map(|cell| self.look.spans(cell)).collect();
+        for (at, line) in flow::flow(pieces, [indent, indent + 4], self.look.width).into_iter().enumerate() {
+            let below = format!("{prefix}    ");
+            self.line(if at == 0 { prefix } else { &below }, line);
         }
     }
 
@@ -188,6 +199,22 @@ title
   io.kubernetes.cri-o.SeccompProfilePath.and.more
 ";
         assert_eq!(drawn(&outline, Some(80)), narrow);
+    }
+
+    #[test]
+    fn lines_of_several_cells_are_broken_and_not_cut() {
+        let words =
+            ["10.88.0.2:8080", "->", "10.88.0.1:42884", "timestamps", "sack", "mss:1460", "wscale:7,7"];
+        let mut outline = Outline::new();
+        outline.line(Cell::Line(words.map(Cell::from).to_vec()));
+        let narrow = "\
+title
+  10.88.0.2:8080 -> 10.88.0.1:42884
+      timestamps sack mss:1460
+      wscale:7,7
+";
+        assert_eq!(drawn(&outline, Some(36)), narrow);
+        assert_eq!(drawn(&outline, None), format!("title\n  {}\n", words.join(" ")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Mappings of the processes of a pair, lined up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 use crate::Checkpoint;
 use crate::diff::Pairing;
@@ -70,38 +71,122 @@ fn covering<'m>(list: &'m [Mapping], at: &mut usize, address: u64) -> Option<&'m
 
 /// Lines mappings up by name and order, wherever they are.
 pub(super) fn by_name<'m>(before: &'m [Mapping], after: &'m [Mapping]) -> Vec<Unit<'m>> {
-    let mut waiting: HashMap<_, Vec<&'m Mapping>> = HashMap::new();
-    for mapping in after.iter().rev() {
-        waiting.entry((&mapping.name, &mapping.permissions)).or_default().push(mapping);
-    }
-    let mut units = Vec::new();
-    for mapping in before {
-        let other = waiting.get_mut(&(&mapping.name, &mapping.permissions)).and_then(Vec::pop);
-        let len = |mapping: &Mapping| mapping.end - mapping.start;
-        // Stacks grow down: their ends are the same place.
-        let grows_down = mapping.name.as_ref().is_some_and(|name| name.as_bytes() == b"[stack]");
-        let (shift, start, end) = match other {
-            None => (0, mapping.start, mapping.end),
-            Some(other) if grows_down => {
-                let start = mapping.end.saturating_sub(len(mapping).max(len(other)));
-                (other.end.wrapping_sub(mapping.end), start, mapping.end)
-            }
-            Some(other) => {
-                let end = mapping.start.saturating_add(len(mapping).max(len(other)));
-                (other.start.wrapping_sub(mapping.start), mapping.start, end)
-            }
-        };
-        units.push(Unit { before: Some(mapping), after: other, ranges: vec![(start, end)], shift });
-    }
-    let mut rest: Vec<&Mapping> = waiting.into_values().flatten().collect();
-    rest.sort_by_key(|mapping| mapping.start);
-    units.extend(rest.into_iter().map(|mapping| Unit {
+    let partners = Partners::find(before, after);
+    let pairs = before.iter().zip(&partners.of_before);
+    let mut units: Vec<Unit<'m>> =
+        pairs.map(|(mapping, other)| moved(mapping, other.and_then(|at| after.get(at)))).collect();
+    let rest = after.iter().zip(&partners.is_taken).filter(|(_, is_taken)| !**is_taken);
+    units.extend(rest.map(|(mapping, _)| Unit {
         before: None,
         after: Some(mapping),
         ranges: vec![(mapping.start, mapping.end)],
         shift: 0,
     }));
     units
+}
+
+fn moved<'m>(mapping: &'m Mapping, other: Option<&'m Mapping>) -> Unit<'m> {
+    let len = |mapping: &Mapping| mapping.end - mapping.start;
+    // Stacks grow down: their ends are the same place.
+    let grows_down = mapping.name.as_ref().is_some_and(|name| name.as_bytes() == b"[stack]");
+    let (shift, start, end) = match other {
+        None => (0, mapping.start, mapping.end),
+        Some(other) if grows_down => {
+            let start = mapping.end.saturating_sub(len(mapping).max(len(other)));
+            (other.end.wrapping_sub(mapping.end), start, mapping.end)
+        }
+        Some(other) => {
+            let end = mapping.start.saturating_add(len(mapping).max(len(other)));
+            (other.start.wrapping_sub(mapping.start), mapping.start, end)
+        }
+    };
+    Unit { before: Some(mapping), after: other, ranges: vec![(start, end)], shift }
+}
+
+/// Which mapping of one list is which of the other, by place in the lists.
+struct Partners {
+    of_before: Vec<Option<usize>>,
+    is_taken: Vec<bool>,
+}
+
+impl Partners {
+    /// First those with a name: of the same place in the file and the same size, then in order. Order
+    /// says nothing of mappings without a name: such a one is that behind (or before) the same named
+    /// one, or one of its size.
+    fn find(before: &[Mapping], after: &[Mapping]) -> Self {
+        let mut partners = Self { of_before: vec![None; before.len()], is_taken: vec![false; after.len()] };
+        let size = |mapping: &Mapping| mapping.end - mapping.start;
+        partners.pass(before, after, |mapping| {
+            mapping.name.is_some().then(|| Some((mapping.offset, size(mapping))))
+        });
+        partners.pass(before, after, |mapping| mapping.name.is_some().then_some(()));
+        partners.neighbours(before, after, |mapping| mapping.end, |mapping| mapping.start);
+        partners.neighbours(before, after, |mapping| mapping.start, |mapping| mapping.end);
+        partners.pass(before, after, |mapping| {
+            mapping.name.is_none().then(|| Some((mapping.offset, size(mapping))))
+        });
+        partners
+    }
+
+    /// Pairs those that have no partner yet and are alike, in order. `alike` has nothing of those that
+    /// this pass is not about.
+    fn pass<K: Hash + Eq>(
+        &mut self,
+        before: &[Mapping],
+        after: &[Mapping],
+        alike: impl Fn(&Mapping) -> Option<K>,
+    ) {
+        let key =
+            |mapping: &Mapping| Some((mapping.name.clone(), mapping.permissions.clone(), alike(mapping)?));
+        let mut waiting: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for (at, (mapping, _)) in
+            after.iter().zip(&self.is_taken).enumerate().filter(|(_, (_, taken))| !**taken)
+        {
+            if let Some(key) = key(mapping) {
+                waiting.entry(key).or_default().push_back(at);
+            }
+        }
+        for (mapping, partner) in
+            before.iter().zip(&mut self.of_before).filter(|(_, partner)| partner.is_none())
+        {
+            let found = key(mapping).and_then(|key| waiting.get_mut(&key)?.pop_front());
+            if let Some(taken) = found.and_then(|at| self.is_taken.get_mut(at)) {
+                *taken = true;
+                *partner = found;
+            }
+        }
+    }
+
+    /// Pairs nameless mappings that touch mappings that are a pair: `edge` of these is `own` of them.
+    fn neighbours(
+        &mut self,
+        before: &[Mapping],
+        after: &[Mapping],
+        edge: fn(&Mapping) -> u64,
+        own: fn(&Mapping) -> u64,
+    ) {
+        let nameless = |list: &[Mapping]| -> HashMap<u64, usize> {
+            let all = list.iter().enumerate().filter(|(_, mapping)| mapping.name.is_none());
+            all.map(|(at, mapping)| (own(mapping), at)).collect()
+        };
+        let (first, second) = (nameless(before), nameless(after));
+        for at in 0..before.len() {
+            let named = before.get(at).filter(|mapping| mapping.name.is_some());
+            let other = self.of_before.get(at).copied().flatten().and_then(|at| after.get(at));
+            let places =
+                named.zip(other).and_then(|(a, b)| Some((*first.get(&edge(a))?, *second.get(&edge(b))?)));
+            let Some((a, b)) = places else { continue };
+            let is_alike = before.get(a).map(|mapping| (&mapping.permissions, mapping.offset))
+                == after.get(b).map(|mapping| (&mapping.permissions, mapping.offset));
+            if let (Some(partner @ None), Some(taken @ false)) =
+                (self.of_before.get_mut(a), self.is_taken.get_mut(b))
+                && is_alike
+            {
+                *partner = Some(b);
+                *taken = true;
+            }
+        }
+    }
 }
 
 /// Whether nothing of one side lies where something of the other does: another run of the program.

@@ -51,11 +51,10 @@ fn one(pair: &Pair<'_>, place: &str, unit: &Unit<'_>, found: &mut Comparison) {
             }
             if unit.shift != 0 {
                 // Where it lies is no difference, but how long it is.
-                a.remove("start");
-                b.remove("start");
-                if length(unit.before) == length(unit.after) {
-                    a.remove("end");
-                    b.remove("end");
+                for (fields, mapping) in [(&mut a, unit.before), (&mut b, unit.after)] {
+                    fields.remove("start");
+                    fields.remove("end");
+                    fields.insert("size_bytes".to_owned(), length(mapping).into());
                 }
             }
             let same: Vec<String> = a

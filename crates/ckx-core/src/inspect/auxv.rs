@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inspect::Collect;
-use crate::inspect::subject::{Subject, living};
+use crate::inspect::subject::{Subject, Told, living};
 use crate::kernel::{AuxKind, aux_entry};
 use crate::memory;
 use crate::model::Process;
@@ -55,6 +55,7 @@ impl Collect for Auxv {
 
     fn outline(&self) -> Outline {
         let mut outline = Outline::new();
+        let mut told = Told::default();
         for process in &self.processes {
             let mut table = Table::new(&["TYPE", "VALUE", "TEXT"]);
             for entry in &process.auxv {
@@ -68,7 +69,7 @@ impl Collect for Auxv {
             }
             let mut inner = Outline::new();
             inner.table(table);
-            outline.group(process.process.line(), inner);
+            told.add(&process.process, inner, &mut outline);
         }
         outline
     }

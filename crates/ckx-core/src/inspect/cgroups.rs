@@ -174,11 +174,11 @@ impl Collect for Cgroups {
             }
             outline.group(vec![Cell::from(format!("set {}:", set.id)), members(set)], inner);
         }
-        let mut table = Table::new(&["GROUP", "LIMIT", "VALUE"]);
+        let mut table = Table::new(&["LIMIT", "VALUE", "GROUP"]);
         for directory in self.hierarchies.iter().flat_map(|hierarchy| &hierarchy.directories) {
             for property in &directory.properties {
                 if let Some(value) = property.limit.and_then(Limit::cell) {
-                    table.row(vec![Cell::from(&directory.path), Cell::from(&property.name), value]);
+                    table.row(vec![Cell::from(&property.name), value, Cell::from(&directory.path)]);
                 }
             }
         }

@@ -111,21 +111,26 @@ impl Collect for Maps {
 
     fn outline(&self) -> Outline {
         let mut outline = Outline::new();
+        let mappings = self.processes.iter().flat_map(|process| &process.mappings);
+        let has_parent = mappings.filter_map(|mapping| mapping.pages).any(|pages| pages.parent_pages > 0);
+        let mut columns = vec!["RANGE", "PERM", "SIZE", "PAGES", "PARENT", "NAME"];
+        columns.retain(|name| has_parent || *name != "PARENT");
         for process in &self.processes {
-            let mut table = Table::new(&["RANGE", "PERM", "SIZE", "PAGES", "PARENT", "NAME"]);
+            let mut table = Table::new(&columns);
             for mapping in &process.mappings {
                 let count = |of: fn(&Pages) -> u64| match mapping.pages {
                     Some(pages) if of(&pages) > 0 => Cell::Count(of(&pages)),
                     _ => Cell::Faint("-".to_owned()),
                 };
-                table.row(vec![
+                let mut row = vec![
                     Cell::from(format!("{:x}-{:x}", mapping.start.0, mapping.end.0)),
                     Cell::from(&mapping.permissions),
                     Cell::Bytes(mapping.size_bytes),
                     count(|pages| pages.present_pages),
-                    count(|pages| pages.parent_pages),
-                    mapping.name.as_ref().map_or_else(|| Cell::from(""), Cell::from),
-                ]);
+                ];
+                row.extend(has_parent.then(|| count(|pages| pages.parent_pages)));
+                row.push(mapping.name.as_ref().map_or_else(|| Cell::from(""), Cell::from));
+                table.row(row);
             }
             let mut below = Outline::new();
             below.table(table);

@@ -20,7 +20,7 @@ const SECCOMP: &str = "seccomp.img";
 /// Seccomp modes and filters.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Seccomp {
-    /// Processes that have a thread with a mode other than `disabled`.
+    /// Processes that have a thread whose system calls are restricted.
     pub processes: Vec<ProcessSeccomp>,
     /// All filters of the dump, by index.
     pub filters: Vec<Filter>,
@@ -43,10 +43,17 @@ pub struct ProcessSeccomp {
 pub struct ThreadSeccomp {
     /// Thread id.
     pub tid: u32,
-    /// `disabled`, `strict`, `filter`.
-    pub mode: String,
+    /// `disabled`, `strict`, `filter`; `None` where the image does not say. CRIU notes only that system
+    /// calls are restricted, and old ones not even that.
+    pub mode: Option<String>,
     /// Indices of its filters, the one installed first in front.
     pub filters: Vec<u32>,
+}
+
+impl ThreadSeccomp {
+    fn is_restricted(&self) -> bool {
+        self.mode.as_ref().is_some_and(|mode| mode != "disabled")
+    }
 }
 
 /// A filter.
@@ -91,7 +98,7 @@ impl Collect for Seccomp {
                 process: process.into(),
                 threads: threads(process, entry.as_ref().ok(), &mut unknown),
             })
-            .filter(|process| process.threads.iter().any(|thread| thread.mode != "disabled"))
+            .filter(|process| process.threads.iter().any(ThreadSeccomp::is_restricted))
             .collect();
         if entry.as_ref().is_err_and(|gap| *gap == Gap::Missing) && !unknown.is_empty() {
             loader.tell(Issue::missing(SECCOMP));
@@ -113,7 +120,10 @@ impl Collect for Seccomp {
                 let filters: Vec<String> = thread.filters.iter().map(u32::to_string).collect();
                 table.row(vec![
                     Cell::from(thread.tid),
-                    Cell::from(&thread.mode),
+                    match &thread.mode {
+                        Some(mode) => Cell::from(mode),
+                        None => Cell::Absent("not recorded".to_owned()),
+                    },
                     Cell::from(filters.join(" ")),
                 ]);
             }
@@ -161,7 +171,7 @@ fn threads(process: &Process, entry: Option<&SeccompEntry>, unknown: &mut Vec<u3
         let own = core.thread_core.as_ref().and_then(|own| own.seccomp_filter);
         let first = own.or_else(|| process.task().and_then(|task| task.old_seccomp_filter));
         let mut chain = Vec::new();
-        if mode == "filter"
+        if mode.as_deref() == Some("filter")
             && let Some(first) = first
         {
             let found = follow(filters, first, &mut chain);

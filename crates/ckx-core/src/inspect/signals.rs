@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inspect::Collect;
-use crate::inspect::subject::{Subject, living};
+use crate::inspect::subject::{Subject, Told, living};
 use crate::kernel::{Flag, SigInfo, Signals, flags, signal_name};
 use crate::load::Loader;
 use crate::model::Process;
@@ -72,6 +72,7 @@ impl Collect for SignalsReport {
 
     fn outline(&self) -> Outline {
         let mut outline = Outline::new();
+        let mut told = Told::default();
         for process in &self.processes {
             let mut inner = Outline::new();
             for pending in &process.pending {
@@ -101,7 +102,7 @@ impl Collect for SignalsReport {
             }
             inner.table(table);
             if !inner.is_empty() {
-                outline.group(process.process.line(), inner);
+                told.add(&process.process, inner, &mut outline);
             }
         }
         outline

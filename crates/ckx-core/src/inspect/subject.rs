@@ -1,10 +1,14 @@
 //! The process that a part of a section is about.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use schemars::JsonSchema;
 use serde::Serialize;
+use twox_hash::XxHash3_128;
 
 use crate::model::Process;
-use crate::outline::Cell;
+use crate::outline::{Cell, Outline};
 use crate::{Checkpoint, Name};
 
 /// A process, as far as a heading needs it.
@@ -26,6 +30,28 @@ impl Subject {
     /// The line that its part begins with.
     pub(crate) fn line(&self) -> Vec<Cell> {
         vec![Cell::from(self.pid), Cell::or_dash(self.comm.as_ref())]
+    }
+}
+
+/// Parts of processes that were told. What is the same as that of a process before is not told again.
+#[derive(Default)]
+pub(crate) struct Told(HashMap<u128, u32>);
+
+impl Told {
+    /// Appends the part of a process below its heading.
+    pub fn add(&mut self, process: &Subject, part: Outline, outline: &mut Outline) {
+        let mut line = process.line();
+        let hash = XxHash3_128::oneshot(format!("{part:?}").as_bytes());
+        match self.0.entry(hash) {
+            Entry::Occupied(before) => {
+                line.push(Cell::Faint(format!("the same as {}", before.get())));
+                outline.group(line, Outline::new());
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(process.pid);
+                outline.group(line, part);
+            }
+        }
     }
 }
 

@@ -69,7 +69,8 @@ pub struct ThreadReport {
     /// Registration of restartable sequences.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rseq: Option<Rseq>,
-    /// How its system calls are restricted: `disabled`, `strict`, `filter`.
+    /// How its system calls are restricted: `disabled`, `strict`, `filter`; `None` where the image does
+    /// not say. CRIU notes only that they are restricted, and old ones not even that.
     pub seccomp: Option<String>,
 }
 
@@ -244,7 +245,7 @@ fn read(loader: &mut Loader<'_>, process: &Process, thread: &Thread) -> ThreadRe
         sigaltstack: own.and_then(stack),
         robust_list: address(own.map(|own| own.futex_rla)),
         rseq: own.and_then(rseq),
-        seccomp: core.map(|core| seccomp_mode(core, process)),
+        seccomp: core.and_then(|core| seccomp_mode(core, process)),
     }
 }
 
@@ -281,12 +282,12 @@ fn rseq(own: &ThreadCoreEntry) -> Option<Rseq> {
 }
 
 /// Mode of a thread; before CRIU 3.10 all threads of a process had one.
-pub(crate) fn seccomp_mode(core: &CoreEntry, process: &Process) -> String {
+pub(crate) fn seccomp_mode(core: &CoreEntry, process: &Process) -> Option<String> {
     let of_thread = core.thread_core.as_ref().and_then(|own| own.seccomp_mode);
     let of_process = || process.task().and_then(|task| task.old_seccomp_mode);
-    let mode = of_thread.or_else(of_process).unwrap_or_default();
+    let mode = of_thread.or_else(of_process)?;
     let number = u64::try_from(mode).unwrap_or(u64::MAX);
-    word(number, &[(0, "disabled"), (1, "strict"), (2, "filter")])
+    Some(word(number, &[(0, "disabled"), (1, "strict"), (2, "filter")]))
 }
 
 impl From<Registers> for ThreadRegisters {

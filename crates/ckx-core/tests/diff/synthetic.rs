@@ -341,6 +341,47 @@ fn moved_programs_are_compared_when_asked() {
 }
 
 #[test]
+fn moved_mappings_are_compared_by_size_and_nameless_ones_by_neighbour_or_size() {
+    const NAMELESS: u64 = 0x201;
+    // A library with what the program loader puts behind it, and areas that stand alone.
+    let at = |base: u64, library: u64, bss: u64, alone: &'static [u64]| {
+        let build = move |mut process: Process| {
+            let end = base + library;
+            process = process.file_vma(base, end, 5, "/opt/plugin.so", 0);
+            process = process.vma(end, end + bss, 3, 0x22, NAMELESS);
+            let mut start = base + 0x1000_0000;
+            for size in alone {
+                process = process.vma(start, start + size, 3, 0x22, NAMELESS);
+                start += 0x100_0000;
+            }
+            process
+        };
+        checkpoint(made(build, |child| child))
+    };
+    let relocated = |a: &Checkpoint, b: &Checkpoint| {
+        let options = Options { relocated: true, only: vec!["mappings".to_owned()], ..Options::default() };
+        ckx_core::diff::compare(a, b, &options)
+    };
+    let (low, high) = (0x10_0000_0000, 0x20_0000_0000);
+    let a = at(low, 0x2000, 0x1000, &[0x5000, 0x7000]);
+    assert_eq!(lines(&relocated(&a, &at(high, 0x2000, 0x1000, &[0x5000, 0x7000]))), [] as [&str; 0]);
+    let grown = relocated(&a, &at(high, 0x3000, 0x1000, &[0x5000, 0x7000]));
+    assert_eq!(lines(&grown), ["mappings ~ proc[1].map[0x1000000000]"]);
+    assert_eq!(grown.changes[0].before, Some(serde_json::json!({ "size_bytes": 0x2000 })));
+    assert_eq!(grown.changes[0].after, Some(serde_json::json!({ "size_bytes": 0x3000 })));
+    let neighbour = relocated(&a, &at(high, 0x2000, 0x4000, &[0x5000, 0x7000]));
+    assert_eq!(lines(&neighbour), ["mappings ~ proc[1].map[0x1000002000]"]);
+    // The second of those that stand alone is still itself when the first is gone.
+    let gone = relocated(&a, &at(high, 0x2000, 0x1000, &[0x7000]));
+    assert_eq!(lines(&gone), ["mappings - proc[1].map[0x1010000000]"]);
+    let other = relocated(&a, &at(high, 0x2000, 0x1000, &[0x5000, 0x9000]));
+    assert_eq!(
+        lines(&other),
+        ["mappings - proc[1].map[0x1011000000]", "mappings + proc[1].map[0x2011000000]"]
+    );
+}
+
+#[test]
 fn files_are_compared_one_by_one() {
     let archive = |files: &[(&str, Member<'_>)]| tar(files);
     let before = archive(&[

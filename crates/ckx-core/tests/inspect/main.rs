@@ -16,6 +16,7 @@ mod kernel_truth;
 mod maps;
 mod memory;
 mod open_files;
+mod outlines;
 mod processes;
 mod storage;
 mod synthetic;

@@ -62,12 +62,8 @@ fn connection(socket: &Socket) -> Option<Cell> {
     if socket.options.on.contains(&"keepalive") {
         words.push("keepalive".to_owned());
     }
-    Some(Cell::Line(vec![
-        Cell::Name(socket.local()),
-        Cell::Faint("->".to_owned()),
-        Cell::Name(socket.peer()?),
-        Cell::Faint(words.join(" ")),
-    ]))
+    let ends = [Cell::Name(socket.local()), Cell::Faint("->".to_owned()), Cell::Name(socket.peer()?)];
+    Some(Cell::Line(ends.into_iter().chain(words.into_iter().map(Cell::Faint)).collect()))
 }
 
 impl Socket {

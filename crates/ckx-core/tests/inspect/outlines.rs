@@ -66,8 +66,7 @@ fn what_processes_have_alike_is_told_once() {
 fn maps_have_a_column_for_the_parent_where_there_is_one() {
     let columns = |checkpoint: &Checkpoint| {
         let outline = Maps::collect(checkpoint).outline();
-        let first = tables(&outline.nodes).first().expect("a table").columns.clone();
-        first
+        tables(&outline.nodes).first().expect("a table").columns.clone()
     };
     assert_eq!(columns(&fixture("nginx-crio-1.tar.zst")), ["RANGE", "PERM", "SIZE", "PAGES", "NAME"]);
     let incremental = ["RANGE", "PERM", "SIZE", "PAGES", "PARENT", "NAME"];

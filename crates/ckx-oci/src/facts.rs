@@ -1,5 +1,7 @@
 //! What a checkpoint says of its container, its engine and its machine.
 
+use std::str::FromStr;
+
 use ckx_core::Checkpoint;
 use ckx_criu::Image;
 use ckx_criu::typed::messages::CoreEntry;
@@ -14,6 +16,19 @@ pub enum Engine {
     CriO,
     /// containerd.
     Containerd,
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "podman" => Ok(Self::Podman),
+            "crio" | "cri-o" => Ok(Self::CriO),
+            "containerd" => Ok(Self::Containerd),
+            _ => Err("it is none of crio, podman and containerd".to_owned()),
+        }
+    }
 }
 
 impl Engine {
@@ -61,8 +76,13 @@ impl Facts {
             log: String::from_utf8_lossy(head).into_owned(),
             architecture: architecture(checkpoint),
         };
-        facts.engine = facts.told_engine();
+        facts.tell_engine();
         facts
+    }
+
+    /// Finds out who made the checkpoint.
+    pub(crate) fn tell_engine(&mut self) {
+        self.engine = self.told_engine();
     }
 
     fn told_engine(&self) -> Option<Engine> {

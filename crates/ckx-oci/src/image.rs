@@ -165,13 +165,11 @@ pub fn build(request: &Request<'_>, destination: &mut dyn Destination) -> Result
             kinds.len()
         )));
     }
-    let layers = kinds
-        .into_iter()
-        .map(|kind| write_layer(request, kind, destination))
-        .collect::<Result<Vec<_>, _>>()?;
-    for layer in &layers {
+    let layers =
+        kinds.iter().map(|kind| write_layer(request, *kind, destination)).collect::<Result<Vec<_>, _>>()?;
+    for (layer, kind) in layers.iter().zip(kinds) {
         if let Some(blob) = destination.blob(layer.digest, layer.size_bytes)? {
-            verify::layer(layer, request.writing.method, blob)?;
+            verify::layer(layer, request.writing.method, blob, &request.plan.of_layer(kind, request.split))?;
         }
     }
     let config = json(&config(request, &layers));

@@ -12,6 +12,7 @@ pub mod compress;
 mod describe;
 pub mod destination;
 mod digest;
+mod edit;
 mod error;
 pub mod facts;
 pub mod image;
@@ -25,5 +26,6 @@ mod tarball;
 mod verify;
 
 pub use digest::{Digest, Hasher};
+pub use edit::Edits;
 pub use error::Error;
 pub use rewrite::{Delta, MemoryOptions};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ckx_core::memory::Memory;
 use ckx_core::{Checkpoint, Name};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::layer::{Split, Writing};
 use crate::plan::{Change, Plan, Purpose, Sources};
 use crate::registry::{Registry, SCHEME, Settings};
 use crate::rewrite::{self, Delta, MemoryOptions};
-use crate::{Error, describe, verify};
+use crate::{Edits, Error, describe, edit, verify};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub drop_annotations: Vec<String>,
     /// What becomes of the memory.
     pub memory: MemoryOptions,
+    /// What else is to be otherwise.
+    pub edits: Edits,
     /// How a registry is talked to.
     pub registry: Settings,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             set_annotations: Annotations::new(),
             drop_annotations: Vec::new(),
             memory: MemoryOptions::default(),
+            edits: Edits::default(),
             registry: Settings::default(),
         }
     }
@@ -110,13 +114,29 @@ pub fn repack<'a>(input: impl Into<Input<'a>>, target: &Target, options: &Option
     let input = input.into();
     let purpose = if target.is_image() { Purpose::Image } else { Purpose::Archive };
     let mut plan = Plan::of(input.checkpoint, purpose)?;
+    let mut facts = Facts::of(input.checkpoint);
+    let images = input.checkpoint.images_directory();
+    let mut warnings = edit::apply(&mut plan, &mut facts, images, &options.edits)?;
+    if purpose == Purpose::Archive && options.edits.engine.is_none() {
+        // It is not said that it shall be restored.
+        warnings.clear();
+    }
     let delta = rewrite::apply(&mut plan, input.checkpoint, input.base, options.memory)?;
-    let mut report = write(input, &plan, target, options)?;
+    let page_size = Memory::at_hand(input.checkpoint).page_size();
+    warnings.extend(verify::pages(&plan, page_size));
+    let mut report = write(input, &plan, &facts, target, options)?;
     report.delta = delta;
+    report.warnings = warnings;
     Ok(report)
 }
 
-fn write(input: Input<'_>, plan: &Plan, target: &Target, options: &Options) -> Result<Report, Error> {
+fn write(
+    input: Input<'_>,
+    plan: &Plan,
+    facts: &Facts,
+    target: &Target,
+    options: &Options,
+) -> Result<Report, Error> {
     let method = options.method.unwrap_or_else(|| target.method_of_name());
     let writing = Writing { method, threads: options.threads };
     let sources = input.sources();
@@ -139,17 +159,17 @@ fn write(input: Input<'_>, plan: &Plan, target: &Target, options: &Options) -> R
         }
         Target::Layout(path, tag) => {
             let mut layout = Layout::open(path, tag)?;
-            write_image(input, plan, options, writing, &mut layout, &mut report)?;
+            write_image(input, plan, facts, options, writing, &mut layout, &mut report)?;
             report.destination = format!("oci:{}:{tag}", shown(path));
         }
         Target::OciArchive(path, tag) => {
             let mut file = ArchiveFile::create(path, tag)?;
-            write_image(input, plan, options, writing, &mut file, &mut report)?;
+            write_image(input, plan, facts, options, writing, &mut file, &mut report)?;
             report.destination = format!("oci-archive:{}:{tag}", shown(path));
         }
         Target::Registry(name) => {
             let mut push = Push::new(Registry::connect(name, options.registry.clone())?)?;
-            write_image(input, plan, options, writing, &mut push, &mut report)?;
+            write_image(input, plan, facts, options, writing, &mut push, &mut report)?;
             report.destination = format!("{SCHEME}{name}");
         }
     }
@@ -159,14 +179,13 @@ fn write(input: Input<'_>, plan: &Plan, target: &Target, options: &Options) -> R
 fn write_image(
     input: Input<'_>,
     plan: &Plan,
+    facts: &Facts,
     options: &Options,
     writing: Writing,
     destination: &mut dyn Destination,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let facts = Facts::of(input.checkpoint);
-    report.warnings = verify::missing(plan, facts.engine);
-    let annotations = chosen(&facts, options);
+    let annotations = chosen(facts, options);
     let created = facts.checkpointed();
     let image = build(
         &Request {

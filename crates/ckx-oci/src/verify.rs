@@ -1,28 +1,41 @@
 //! Whether what stands at the destination is what was meant, before the image is made known.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+
+use ckx_archive::tarball::{self, EntryKind, Step, TarMember};
+use ckx_core::Name;
+use ckx_criu::Image;
+use ckx_criu::pages::PageMap;
 
 use sha2::Digest as _;
 
 use crate::compress::Method;
-use crate::facts::Engine;
+use crate::describe::split_name;
 use crate::layer::Layer;
-use crate::plan::Plan;
+use crate::plan::{Content, Entry, Plan, joined};
 use crate::repack::Warning;
 use crate::{Digest, Error};
 
-/// Reads a layer back: its size, its digest, and the digest of the tar in it.
+/// Reads a layer back: its size, its digest, the digest of the tar in it, and the members of that.
 ///
 /// # Errors
 /// [`Error::Unsound`] when one of them differs, or when it cannot be read.
-pub(crate) fn layer(layer: &Layer, method: Method, blob: Box<dyn Read>) -> Result<(), Error> {
+pub(crate) fn layer(
+    layer: &Layer,
+    method: Method,
+    blob: Box<dyn Read>,
+    expected: &[(&[u8], &Entry)],
+) -> Result<(), Error> {
     let unsound = |what: &str| Error::Unsound(format!("the layer {} {what}", layer.digest));
     let unreadable = |error: io::Error| unsound(&format!("cannot be read back: {error}"));
     let mut blob = Hashed::new(blob);
     let plain = match method {
-        Method::None => None,
-        Method::Gzip(_) => Some(hash(flate2::read::MultiGzDecoder::new(&mut blob))),
-        Method::Zstd(_) => Some(zstd::stream::read::Decoder::new(&mut blob).and_then(hash)),
+        Method::None => tar(&mut blob, expected).map(|()| None),
+        Method::Gzip(_) => hash(flate2::read::MultiGzDecoder::new(&mut blob), expected).map(Some),
+        Method::Zstd(_) => {
+            zstd::stream::read::Decoder::new(&mut blob).and_then(|plain| hash(plain, expected)).map(Some)
+        }
     };
     // A decoder may stop before the end of the blob: at what it cannot decode, or at trailing frames.
     io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
@@ -33,17 +46,72 @@ pub(crate) fn layer(layer: &Layer, method: Method, blob: Box<dyn Read>) -> Resul
     if digest != layer.digest {
         return Err(unsound(&format!("has the digest {digest}")));
     }
-    let plain = plain.unwrap_or(Ok(digest)).map_err(unreadable)?;
+    let plain = plain.map_err(unreadable)?.unwrap_or(digest);
     if plain != layer.diff_id {
         return Err(unsound(&format!("holds a tar with the digest {plain}, not {}", layer.diff_id)));
     }
     Ok(())
 }
 
-fn hash(reader: impl Read) -> io::Result<Digest> {
+fn hash(reader: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<Digest> {
     let mut hashed = Hashed::new(reader);
-    io::copy(&mut hashed, &mut io::sink())?;
+    tar(&mut hashed, expected)?;
     Ok(hashed.finish().0)
+}
+
+/// Reads a tar to its end, and compares its members with those that it should have.
+fn tar(mut reader: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<()> {
+    let mut left = expected.iter();
+    let read = tarball::stream(&mut reader, |member, _| match left.next() {
+        Some((name, entry)) if **name == *member.name && is_like(member, entry) => Ok(Step::Next),
+        _ => Err(io::Error::other(format!(
+            "the member `{}` is not what was meant to be there",
+            Name::from(&member.name)
+        ))),
+    });
+    read?.map_err(|fault| io::Error::other(fault.reason))?;
+    if let Some((name, _)) = left.next() {
+        return Err(io::Error::other(format!("the member `{}` is not there", Name::from(*name))));
+    }
+    io::copy(&mut reader, &mut io::sink()).map(|_| ())
+}
+
+fn is_like(member: &TarMember, entry: &Entry) -> bool {
+    let size = if entry.kind == EntryKind::File { entry.size() } else { 0 };
+    member.kind == entry.kind && member.size_bytes == size
+}
+
+/// Page maps whose pages files have other sizes than they tell. CRIU would read other pages, or none.
+///
+/// A directory that was dumped into twice keeps page maps of processes that are gone, and their number of a
+/// pages file is that of another process now: a pages file is as it should be when one map tells its size.
+pub(crate) fn pages(plan: &Plan, page_size: u64) -> Vec<Warning> {
+    let mut told: BTreeMap<Vec<u8>, BTreeSet<u64>> = BTreeMap::new();
+    for (name, entry) in plan.entries() {
+        let (directory, file) = split_name(name);
+        if !file.starts_with(b"pagemap-") || !file.ends_with(b".img") {
+            continue;
+        }
+        let Content::Bytes(bytes) = &entry.content else { continue };
+        let map = Image::parse(file, bytes).and_then(|image| PageMap::parse(image, page_size));
+        // What cannot be read was told where the source was looked at.
+        let Ok(map) = map else { continue };
+        let Some(id) = map.pages_id() else { continue };
+        let pages = joined(directory, format!("pages-{id}.img").as_bytes());
+        told.entry(pages).or_default().insert(map.totals().file_bytes);
+    }
+    told.iter().filter_map(|(name, told)| size_warning(name, told, plan.get(name).map(Entry::size))).collect()
+}
+
+fn size_warning(name: &[u8], told: &BTreeSet<u64>, size: Option<u64>) -> Option<Warning> {
+    let is_told = |size: u64| told.contains(&size);
+    let bytes = told.last().filter(|_| !size.is_some_and(is_told))?;
+    let found = size.map_or_else(|| "is not there".to_owned(), |size| format!("has {size} bytes"));
+    let reason = format!(
+        "`{}` {found}, and its page map tells of {bytes} bytes: CRIU restores other memory, or nothing",
+        Name::from(name)
+    );
+    Some(Warning { code: "pages-size", reason })
 }
 
 /// Hashes what is read through it.
@@ -70,25 +138,4 @@ impl<R: Read> Read for Hashed<R> {
         self.bytes = self.bytes.saturating_add(count as u64);
         Ok(count)
     }
-}
-
-/// Files without which engines refuse a checkpoint, and who needs each.
-const REQUIRED: [(&[u8], &str); 3] = [
-    (b"spec.dump", "no engine restores it"),
-    (b"config.dump", "no engine restores it"),
-    (b"checkpoint/inventory.img", "CRIU restores nothing"),
-];
-
-/// Only containerd writes it, and other engines do without.
-const REQUIRED_OF_CONTAINERD: (&[u8], &str) = (b"status.dump", "containerd does not restore it");
-
-/// What engines will miss in an image.
-pub(crate) fn missing(plan: &Plan, engine: Option<Engine>) -> Vec<Warning> {
-    let own = (engine == Some(Engine::Containerd)).then_some(REQUIRED_OF_CONTAINERD);
-    let absent = REQUIRED.into_iter().chain(own).filter(|(name, _)| plan.get(name).is_none());
-    let warning = |(name, who): (&[u8], &str)| Warning {
-        code: "missing-file",
-        reason: format!("there is no {}: {who}", String::from_utf8_lossy(name)),
-    };
-    absent.map(warning).collect()
 }

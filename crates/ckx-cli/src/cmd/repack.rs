@@ -15,7 +15,8 @@ use ckx_oci::layer::{Split, Writing};
 use ckx_oci::plan::Keeping;
 use ckx_oci::registry::Pulled;
 use ckx_oci::repack::{Input, Options, Report, repack};
-use ckx_oci::{Delta, MemoryOptions};
+use ckx_oci::facts::Engine;
+use ckx_oci::{Delta, Edits, MemoryOptions};
 
 use crate::error::{CliError, Outcome};
 use crate::progress::watched;
@@ -37,6 +38,8 @@ use crate::ui::Ui;
   ckx repack --restore-yaml pod.yaml checkpoint.tar -o docker://registry.example/team/web:checkpoint
   ckx repack --base checkpoint-1.tar checkpoint-2.tar -o docker://registry.example/team/web:2
   ckx repack --flatten docker://registry.example/team/web:2 -o tar:checkpoint-2.tar
+  ckx repack --target containerd checkpoint-of-crio.tar -o docker://registry.example/team/web:3
+  ckx repack --drop ctr.log --rename web-2 --set-env LEVEL=debug checkpoint.tar -o tar:changed.tar
   ckx repack --list-annotations")]
 pub struct Args {
     /// Checkpoint: an archive, a directory, an OCI image, docker://HOST/NAME:TAG, `-` for standard input
@@ -68,6 +71,8 @@ pub struct Args {
     /// Print the annotations that there are, and end
     #[arg(long)]
     list_annotations: bool,
+    #[command(flatten)]
+    edits: EditArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -105,6 +110,40 @@ struct MemoryArgs {
     drop_zero_pages: bool,
 }
 
+/// What else is to be otherwise.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Changes")]
+struct EditArgs {
+    /// Engine that shall restore it: crio, podman or containerd. What it needs is checked, and a checkpoint
+    /// of CRI-O is made one of containerd, or the other way round
+    #[arg(long, value_name = "ENGINE")]
+    target: Option<Engine>,
+    /// Base image, as that engine refers to it: NAME@sha256:DIGEST for containerd, the id for CRI-O and Podman
+    #[arg(long, value_name = "REFERENCE", requires = "target")]
+    base_image: Option<String>,
+    /// Environment variable of what is started in the container after the restore
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set_env: Vec<(String, String)>,
+    /// Another name for the container
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
+    /// Member to leave out, with what is below it; what a restore needs stays
+    #[arg(long, value_name = "MEMBER")]
+    drop: Vec<String>,
+}
+
+impl EditArgs {
+    fn edits(&self) -> Edits {
+        Edits {
+            engine: self.target,
+            base_image: self.base_image.clone(),
+            env: self.set_env.clone(),
+            rename: self.rename.clone(),
+            drop: self.drop.clone(),
+        }
+    }
+}
+
 /// How members are spread over layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layers {
@@ -140,7 +179,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         mount_from.extend(repository_of(&pulled, target));
         options.remote = Some(Arc::new(pulled));
     }
-    let checkpoint = open(source, options)?;
+    let checkpoint = open(source, options, args.edits.target.is_some())?;
     let base = args.memory.base.as_deref().map(|path| args.open_base(path, target, &mut mount_from));
     let base = base.transpose()?;
     let report = watched("pushing", |progress| {
@@ -161,9 +200,10 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn open(source: &Path, options: ArchiveOptions) -> Result<Checkpoint, CliError> {
+fn open(source: &Path, options: ArchiveOptions, looks_at_changes: bool) -> Result<Checkpoint, CliError> {
     let archive = watched("reading", |progress| {
-        Archive::open(source, &mut Keeping::of_large(KEPT_BYTES), ArchiveOptions { progress, ..options })
+        let mut keeping = Keeping::of_large(KEPT_BYTES).and_changes(looks_at_changes);
+        Archive::open(source, &mut keeping, ArchiveOptions { progress, ..options })
     })?;
     let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
     if !checkpoint.has_images() && checkpoint.archive().get(b"spec.dump").is_none() {
@@ -188,7 +228,7 @@ impl Args {
             mount_from.extend(repository_of(&pulled, target));
             options.remote = Some(Arc::new(pulled));
         }
-        open(path, options)
+        open(path, options, false)
     }
 
     /// The name of the image in the pod manifest that is asked for.
@@ -216,6 +256,7 @@ impl Args {
                 max_depth: self.memory.max_depth,
                 max_share_percent: self.memory.max_share,
             },
+            edits: self.edits.edits(),
             ..Options::default()
         }
     }

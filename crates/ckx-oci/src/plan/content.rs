@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::Error;
 use crate::plan::parts::Parts;
 use crate::plan::streamed::{Sources, StreamedMember};
+use crate::plan::without::Without;
 
 /// Content of a file.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub enum Content {
     Parts(Parts),
     /// A member of a source that is compressed, too large to be kept: it is decoded again.
     Streamed(StreamedMember),
+    /// A tar, uncompressed, without some of its members.
+    Without(Without),
 }
 
 /// Bytes that are put over others of the same number.
@@ -36,6 +39,7 @@ impl Content {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Parts(parts) => parts.size(),
             Self::Streamed(member) => member.size,
+            Self::Without(without) => without.size(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Content {
             Self::Bytes(bytes) => patched.push(bytes.clone()),
             Self::Parts(parts) => parts.emit(sources, &mut |bytes| patched.push(bytes)),
             Self::Streamed(member) => member.stream(sources, &mut |bytes| patched.push(bytes)),
+            Self::Without(without) => without.emit(&mut |bytes| patched.push(bytes)),
         }
     }
 }

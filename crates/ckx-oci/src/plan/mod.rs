@@ -4,6 +4,7 @@ mod content;
 mod parts;
 mod source;
 mod streamed;
+mod without;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use parts::Parts;
 pub use source::{Keeping, Purpose};
 pub(crate) use source::{joined, resolve};
 pub use streamed::{Origin, Sources, StreamedMember};
+pub use without::Without;
 
 use crate::Error;
 use crate::layer::Kind;

@@ -22,6 +22,7 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Keeping {
     left: u64,
+    changes: bool,
 }
 
 /// Members up to this size are kept in any case; the readers of a checkpoint want them.
@@ -30,13 +31,28 @@ const SMALL: u64 = 4 << 20;
 impl Keeping {
     /// Keeps at most this many bytes of large members.
     pub fn of_large(budget_bytes: u64) -> Self {
-        Self { left: budget_bytes }
+        Self { left: budget_bytes, changes: false }
+    }
+}
+
+/// The largest changes of a root file system that are kept to be translated.
+const MAX_CHANGES: u64 = 1 << 30;
+
+impl Keeping {
+    /// Keeps the changes of the root file system too, whatever their size: they have to be looked at.
+    #[must_use]
+    pub fn and_changes(mut self, wanted: bool) -> Self {
+        self.changes = wanted;
+        self
     }
 }
 
 impl Interests for Keeping {
     fn of(&mut self, member: &TarMember, _: &Kept<'_>) -> Interest {
         if member.size_bytes <= SMALL {
+            return Interest::Keep;
+        }
+        if self.changes && *member.name == *b"rootfs-diff.tar" && member.size_bytes <= MAX_CHANGES {
             return Interest::Keep;
         }
         match self.left.checked_sub(member.size_bytes) {

@@ -196,13 +196,24 @@ fn files_that_engines_require_are_missed() {
         report.warnings.into_iter().map(|warning| warning.reason).collect::<Vec<_>>()
     };
     for name in FIXTURES {
-        assert!(missed(name).is_empty(), "{name}");
+        // The image that was checkpointed in containerd had never been in a registry.
+        let expected: &[&str] = if name.contains("containerd") {
+            &[
+                "config.dump names the base image only by its id: containerd restores it only where that image is already",
+            ]
+        } else {
+            &[]
+        };
+        assert_eq!(missed(name), expected, "{name}");
     }
     // Images of CRIU without an engine.
     let expected = [
         "there is no spec.dump: no engine restores it",
         "there is no config.dump: no engine restores it",
         "there is no checkpoint/inventory.img: CRIU restores nothing",
+        "`pages-1.img` is not there, and its page map tells of 2215936 bytes: CRIU restores other memory, or nothing",
+        "`pages-2.img` is not there, and its page map tells of 2211840 bytes: CRIU restores other memory, or nothing",
+        "`pages-3.img` is not there, and its page map tells of 303104 bytes: CRIU restores other memory, or nothing",
     ];
     assert_eq!(missed("../images/v2.12-tcp"), expected);
 }

@@ -4,6 +4,7 @@
 
 mod delta;
 mod distribution;
+mod edits;
 mod layouts;
 mod registry;
 mod support;

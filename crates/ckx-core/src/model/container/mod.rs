@@ -121,7 +121,7 @@ pub struct BaseImage {
     /// The name that the user asked for, where that is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested: Option<String>,
-    /// Its id or reference, as the engine has it.
+    /// Its id, as the engine has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Names with digests under which registries have it.

@@ -87,6 +87,11 @@ fn bare(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }
 
+/// Whether a reference to an image is its id, not a name with a digest.
+fn is_id(reference: &str) -> bool {
+    !reference.contains('@')
+}
+
 fn crio_name(documents: &Documents) -> Option<String> {
     let metadata: serde_json::Value =
         serde_json::from_str(&documents.annotation("io.kubernetes.cri-o.Metadata")?).ok()?;
@@ -125,20 +130,36 @@ fn image(documents: &Documents, agree: &mut Agree<'_>) -> Option<BaseImage> {
         .or_else(|| note("io.kubernetes.cri.image-name"))
         .or_else(|| cri_status.text(&["image", "image"]));
     let requested = config.text(&["RawImageName"]).or_else(|| config.text(&["rootfsImage"]));
+    let config_ref = config.text(&["rootfsImageRef"]).or_else(|| config.text(&["rootfsImageID"]));
+    let status_ref = cri_status.text(&["image_ref"]);
     let id = agree(
         "id of the image",
         [
-            ("config.dump", config.text(&["rootfsImageRef"]).or_else(|| config.text(&["rootfsImageID"]))),
-            ("status.dump", cri_status.text(&["image_ref"])),
-            ("spec.dump", note("io.kubernetes.cri-o.ImageRef")),
+            ("config.dump", config_ref.clone().filter(|reference| is_id(reference))),
+            (
+                "status.dump",
+                cri_status
+                    .text(&["image_id"])
+                    .or_else(|| status_ref.clone().filter(|reference| is_id(reference))),
+            ),
+            ("spec.dump", note("io.kubernetes.cri-o.ImageRef").filter(|reference| is_id(reference))),
         ],
     );
-    let digests = note("io.kubernetes.cri-o.ImageRepoDigests");
+    // Digests are of what a registry has, ids of what an engine made of it: they differ by nature.
+    let references = [config_ref, status_ref].into_iter().flatten().filter(|reference| !is_id(reference));
+    let known = note("io.kubernetes.cri-o.ImageRepoDigests");
+    let mut digests: Vec<String> =
+        known.iter().flat_map(|list| list.split([',', ' '])).map(str::to_owned).collect();
+    for reference in references {
+        if !digests.contains(&reference) {
+            digests.push(reference);
+        }
+    }
     let image = BaseImage {
         requested: requested.filter(|requested| Some(requested) != name.as_ref()),
         name,
         id,
-        digests: digests.iter().flat_map(|list| list.split([',', ' '])).map(str::to_owned).collect(),
+        digests,
     };
     (image != BaseImage::default()).then_some(image)
 }

@@ -134,6 +134,8 @@ impl Registry {
             .enable_all()
             .build()
             .map_err(|error| failed(Failure::new(Kind::Protocol, error.to_string())))?;
+        // Clients take the provider of the process; an earlier one of somebody else is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_from(ClientConfig {
             protocol: if is_plain { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(CONNECT_TIMEOUT),

@@ -1,13 +1,15 @@
 //! An image: layers, a configuration that makes it unique, and a manifest that engines read.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::destination::{Commit, Destination};
+use crate::compress::Finished;
+use crate::destination::{Commit, Destination, Followed};
 use crate::layer::{self, Kind, Layer, Split, Writing};
-use crate::plan::{Plan, Purpose, Sources};
+use crate::plan::{Entry, Plan, Purpose, Sources};
 use crate::{Digest, Error, verify};
 
 /// Media type of a manifest.
@@ -167,11 +169,6 @@ pub fn build(request: &Request<'_>, destination: &mut dyn Destination) -> Result
     }
     let layers =
         kinds.iter().map(|kind| write_layer(request, *kind, destination)).collect::<Result<Vec<_>, _>>()?;
-    for (layer, kind) in layers.iter().zip(kinds) {
-        if let Some(blob) = destination.blob(layer.digest, layer.size_bytes)? {
-            verify::layer(layer, request.writing.method, blob, &request.plan.of_layer(kind, request.split))?;
-        }
-    }
     let config = json(&config(request, &layers));
     let id = destination.put(CONFIG_TYPE, &config)?;
     let manifest = json(&manifest(request, &layers, descriptor(CONFIG_TYPE, id, config.len() as u64)));
@@ -191,9 +188,7 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
     let members = request.plan.of_layer(kind, request.split);
     let mut known = None;
     loop {
-        let sink = destination.begin(known)?;
-        let (_, result) = layer::write(request.sources, &members, request.writing, sink)?;
-        let finished = result.map_err(|error| destination.failed(error))?;
+        let (finished, found) = write_blob(request, &members, known, destination)?;
         let reused = match destination.commit(finished.digest, finished.bytes)? {
             Commit::Stored => false,
             Commit::Reused => true,
@@ -202,7 +197,7 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
                 continue;
             }
         };
-        return Ok(Layer {
+        let layer = Layer {
             kind: kind.name(),
             media_type: request.writing.method.media_type(),
             digest: finished.digest,
@@ -212,8 +207,50 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
             members: members.len() as u64,
             reused,
             annotations: request.layer_annotations.get(&kind).cloned().unwrap_or_default(),
-        });
+        };
+        // A blob that was there before is not the one that was read while it was written.
+        let found = match found.filter(|_| !reused) {
+            Some(found) => Some(found),
+            None => destination
+                .blob(layer.digest, layer.size_bytes)?
+                .map(|blob| verify::read(request.writing.method, blob, &members)),
+        };
+        if let Some(found) = found {
+            verify::layer(&layer, found)?;
+        }
+        return Ok(layer);
     }
+}
+
+/// A blob that was written, and what was found where it was read back.
+type Written = (Finished, Option<io::Result<verify::Found>>);
+
+/// Writes the blob of a layer, and reads it back at the same time where it is in a file.
+fn write_blob(
+    request: &Request<'_>,
+    members: &[(&[u8], &Entry)],
+    known: Option<(Digest, u64)>,
+    destination: &mut dyn Destination,
+) -> Result<Written, Error> {
+    let method = request.writing.method;
+    let sink = destination.begin(known)?;
+    let (sink, follower) = match destination.underway()? {
+        Some((file, start)) => {
+            let (sink, follower) = Followed::pair(sink, file, start);
+            (sink, Some(follower))
+        }
+        None => (Followed::alone(sink), None),
+    };
+    std::thread::scope(|scope| {
+        let reader = follower.map(|follower| scope.spawn(move || verify::read(method, follower, members)));
+        let (sink, result) = layer::write(request.sources, members, request.writing, sink)?;
+        // The reader ends where the sink does.
+        drop(sink);
+        let finished = result.map_err(|error| destination.failed(error))?;
+        let ended = || io::Error::other("the thread that read it back ended before its work");
+        let found = reader.map(|reader| reader.join().unwrap_or_else(|_| Err(ended())));
+        Ok((finished, found))
+    })
 }
 
 fn config(request: &Request<'_>, layers: &[Layer]) -> Config {

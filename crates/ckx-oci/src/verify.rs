@@ -17,18 +17,19 @@ use crate::plan::{Content, Entry, Plan, joined};
 use crate::repack::Warning;
 use crate::{Digest, Error};
 
+/// What was found where a layer was read back.
+pub(crate) struct Found {
+    digest: Digest,
+    bytes: u64,
+    /// The digest of the tar in it; `None` where the layer is the tar.
+    plain: io::Result<Option<Digest>>,
+}
+
 /// Reads a layer back: its size, its digest, the digest of the tar in it, and the members of that.
 ///
 /// # Errors
-/// [`Error::Unsound`] when one of them differs, or when it cannot be read.
-pub(crate) fn layer(
-    layer: &Layer,
-    method: Method,
-    blob: Box<dyn Read>,
-    expected: &[(&[u8], &Entry)],
-) -> Result<(), Error> {
-    let unsound = |what: &str| Error::Unsound(format!("the layer {} {what}", layer.digest));
-    let unreadable = |error: io::Error| unsound(&format!("cannot be read back: {error}"));
+/// When it cannot be read. What is wrong with what is read is in the result.
+pub(crate) fn read(method: Method, blob: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<Found> {
     let mut blob = Hashed::new(blob);
     let plain = match method {
         Method::None => tar(&mut blob, expected).map(|()| None),
@@ -38,8 +39,19 @@ pub(crate) fn layer(
         }
     };
     // A decoder may stop before the end of the blob: at what it cannot decode, or at trailing frames.
-    io::copy(&mut blob, &mut io::sink()).map_err(unreadable)?;
+    io::copy(&mut blob, &mut io::sink())?;
     let (digest, bytes) = blob.finish();
+    Ok(Found { digest, bytes, plain })
+}
+
+/// Compares what was found with the layer that was meant.
+///
+/// # Errors
+/// [`Error::Unsound`] when they differ, or when it could not be read.
+pub(crate) fn layer(layer: &Layer, found: io::Result<Found>) -> Result<(), Error> {
+    let unsound = |what: &str| Error::Unsound(format!("the layer {} {what}", layer.digest));
+    let unreadable = |error: io::Error| unsound(&format!("cannot be read back: {error}"));
+    let Found { digest, bytes, plain } = found.map_err(unreadable)?;
     if bytes != layer.size_bytes {
         return Err(unsound(&format!("has {bytes} bytes, not {}", layer.size_bytes)));
     }

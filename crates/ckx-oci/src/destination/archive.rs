@@ -80,6 +80,11 @@ impl Destination for ArchiveFile {
         Ok(Box::new(file))
     }
 
+    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
+        let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
+        Ok(Some((file, self.end + HEADER_BYTES)))
+    }
+
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
         if self.blobs.contains_key(&digest) {
             self.file.set_len(self.end).map_err(|error| self.failed(error))?;

@@ -120,6 +120,12 @@ impl Destination for Layout {
         Ok(Box::new(file))
     }
 
+    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
+        let Some(part) = &self.underway else { return Ok(None) };
+        let file = File::open(part.path()).map_err(Error::io("read", part.path()))?;
+        Ok(Some((file, 0)))
+    }
+
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
         let Some(part) = self.underway.take() else { return Ok(Commit::Stored) };
         let target = self.path_of(digest);

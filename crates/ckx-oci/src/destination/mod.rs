@@ -3,16 +3,19 @@
 
 mod archive;
 mod directory;
+mod follow;
 mod layout;
 mod partial;
 mod registry;
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use archive::{ArchiveFile, write_tar};
 pub use directory::write_directory;
+pub(crate) use follow::Followed;
 pub use layout::Layout;
 pub use partial::Partial;
 pub use registry::Push;
@@ -30,6 +33,15 @@ pub trait Destination {
     /// # Errors
     /// When it cannot be made.
     fn begin(&mut self, known: Option<(Digest, u64)>) -> Result<Box<dyn Write + Send>, Error>;
+
+    /// The file in which the blob is that was begun, and where in it: it is read back while it is written.
+    /// `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
+        Ok(None)
+    }
 
     /// The blob that was written to the sink is complete.
     ///

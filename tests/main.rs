@@ -4,6 +4,7 @@ mod browser;
 mod cli_cases;
 mod core_files;
 mod core_synthetic;
+mod destinations;
 mod edits;
 mod hostile;
 mod layering;

@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use crate::error::CliError;
 use crate::inputs::Input;
 
-/// Opens a file for writing, unless it is one of the inputs: those are mapped, and evidence.
-pub fn create(path: &Path, inputs: &[Input]) -> Result<BufWriter<File>, CliError> {
-    if let Ok(target) = path.metadata() {
-        let same = |input: &Input| {
-            let metadata = input.path().and_then(|path| path.metadata().ok());
-            metadata.is_some_and(|other| (other.dev(), other.ino()) == (target.dev(), target.ino()))
-        };
-        if inputs.iter().any(same) {
-            return Err(CliError::new(format!(
-                "`{}` is an input and will not be overwritten",
-                path.display()
-            ))
-            .hinted("write to another file"));
-        }
+/// Refuses to write over an input: those are mapped, and evidence.
+pub fn spare(path: &Path, inputs: &[&Path]) -> Result<(), CliError> {
+    let identity = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let Some(target) = identity(path) else { return Ok(()) };
+    if inputs.iter().any(|input| identity(input) == Some(target)) {
+        let text = format!("`{}` is an input and will not be overwritten", path.display());
+        return Err(CliError::new(text).hinted("write to another file"));
     }
+    Ok(())
+}
+
+/// Opens a file for writing, unless it is one of the inputs.
+pub fn create(path: &Path, inputs: &[Input]) -> Result<BufWriter<File>, CliError> {
+    let inputs: Vec<&Path> = inputs.iter().filter_map(Input::path).collect();
+    spare(path, &inputs)?;
     let file = File::create(path)
         .map_err(|error| CliError::new(format!("cannot create `{}`", path.display())).because(error))?;
     Ok(BufWriter::with_capacity(1 << 16, file))
@@ -44,13 +44,8 @@ pub struct Beside {
 /// Makes a file beside the one that it will be, unless that is one of the inputs.
 pub fn create_beside(path: &Path, inputs: &[&Path]) -> Result<Beside, CliError> {
     let cannot = |error| CliError::new(format!("cannot create `{}`", path.display())).because(error);
+    spare(path, inputs)?;
     if let Ok(target) = path.metadata() {
-        let of = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-        if inputs.iter().any(|input| input.metadata().is_ok_and(|other| of(&other) == of(&target))) {
-            let error =
-                CliError::new(format!("`{}` is an input and will not be overwritten", path.display()));
-            return Err(error.hinted("write to another file"));
-        }
         // A device or a pipe cannot be replaced.
         if !target.is_file() {
             let file = File::options().write(true).open(path).map_err(cannot)?;

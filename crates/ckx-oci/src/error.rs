@@ -64,9 +64,7 @@ impl Error {
         match self {
             Self::Refused { hint, .. } => hint.as_deref(),
             Self::Registry(fault) => fault.hint(),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("what was there before is untouched; free some space or write elsewhere")
-            }
+            Self::Io { source, .. } => hint_of(source.kind()),
             Self::Unsound(_) => Some(
                 "the image was not made known; remove what is damaged at the destination, or write elsewhere",
             ),
@@ -77,5 +75,19 @@ impl Error {
     pub(crate) fn io(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { step, path, source }
+    }
+}
+
+fn hint_of(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Some("what was there before is untouched; free some space or write elsewhere")
+        }
+        io::ErrorKind::NotFound => Some("make that directory first, or write elsewhere"),
+        io::ErrorKind::NotADirectory => Some("a file stands where a directory is needed: write elsewhere"),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("nothing may be written there: write elsewhere, or as somebody who may")
+        }
+        _ => None,
     }
 }

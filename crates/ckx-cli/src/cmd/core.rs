@@ -207,7 +207,7 @@ impl Target {
     fn write(&self, core: &CoreFile, path: &Path, ui: &mut Ui) -> Result<(), CliError> {
         let failed = |error: &io::Error| CliError::writing(&format!("`{}`", path.display()), error);
         if !matches!(self, Self::Stream(_)) {
-            let part = Partial::beside(path);
+            let part = Partial::beside(path)?;
             let mut file = part.create()?;
             core.write_to(&mut file).map_err(|error| failed(&error))?;
             part.place(path)?;

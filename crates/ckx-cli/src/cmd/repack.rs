@@ -19,6 +19,7 @@ use ckx_oci::facts::Engine;
 use ckx_oci::{Delta, Edits, MemoryOptions};
 
 use crate::error::{CliError, Outcome};
+use crate::output;
 use crate::progress::watched;
 use crate::registry::RegistryArgs;
 use crate::render::{Format, FormatArgs, write_value};
@@ -172,6 +173,7 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     // Both are there: the command line was checked.
     let (Some(source), Some(target)) = (&args.source, &args.output) else { return Ok(Outcome::Done) };
     let pull_name = args.pull_name(target)?;
+    args.spare_inputs(source, target)?;
     let mut options = ArchiveOptions { budget_bytes: u64::MAX, ..ArchiveOptions::default() };
     let mut mount_from = args.mount_from.clone();
     if let Some(pulled) = args.registry.pulled(source)? {
@@ -229,6 +231,17 @@ impl Args {
             options.remote = Some(Arc::new(pulled));
         }
         open(path, options, false)
+    }
+
+    /// Refuses to put a file in the place of what is read.
+    fn spare_inputs(&self, source: &Path, target: &Target) -> Result<(), CliError> {
+        let inputs: Vec<&Path> = [Some(source), self.memory.base.as_deref()].into_iter().flatten().collect();
+        let file = match target {
+            Target::Tar(path) | Target::OciArchive(path, _) => Some(path.as_path()),
+            Target::Layout(..) | Target::Directory(_) | Target::Registry(_) => None,
+        };
+        let written = file.into_iter().chain(self.restore_yaml.as_deref());
+        written.into_iter().try_for_each(|path| output::spare(path, &inputs))
     }
 
     /// The name of the image in the pod manifest that is asked for.

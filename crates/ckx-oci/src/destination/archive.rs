@@ -38,9 +38,9 @@ impl ArchiveFile {
     /// Starts an archive. A file that has the name keeps it until the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Refused`] for what is no regular file; [`Error::Io`].
     pub fn create(path: &Path, tag: &str) -> Result<Self, Error> {
-        let part = Partial::beside(path);
+        let part = Partial::beside(path)?;
         let file = part.create()?;
         let mut archive = Self {
             path: path.to_owned(),
@@ -156,7 +156,7 @@ pub fn write_tar(
     path: &Path,
 ) -> Result<Finished, Error> {
     plan.check(Purpose::Archive)?;
-    let part = Partial::beside(path);
+    let part = Partial::beside(path)?;
     let file = part.create()?;
     let members: Vec<_> = plan.entries().collect();
     let (_, result) = layer::write(sources, &members, writing, file)?;

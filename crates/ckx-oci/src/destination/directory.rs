@@ -22,7 +22,7 @@ pub fn write_directory(sources: Sources<'_>, plan: &Plan, path: &Path) -> Result
         return Err(Error::refused(format!("`{}` is not empty", path.display()))
             .hinted("name a directory that does not exist yet"));
     }
-    let part = Partial::beside(path);
+    let part = Partial::new(parent(path));
     fs::DirBuilder::new()
         .mode(0o700)
         .create(part.path())
@@ -31,12 +31,13 @@ pub fn write_directory(sources: Sources<'_>, plan: &Plan, path: &Path) -> Result
     // Links come last: nothing is written through them.
     let (links, others): (Vec<_>, Vec<_>) =
         plan.entries().partition(|(_, entry)| entry.kind == EntryKind::Symlink);
+    // Faults name the place that was asked for, not the one that it has until it is complete.
     for (name, entry) in others {
-        bytes += member(sources, &at(part.path(), name), entry)?;
+        bytes += member(sources, &at(part.path(), name), &at(path, name), entry)?;
     }
     for (name, entry) in links {
-        let place = at(part.path(), name);
-        symlink(std::ffi::OsStr::from_bytes(&entry.link), &place).map_err(Error::io("create", &place))?;
+        symlink(std::ffi::OsStr::from_bytes(&entry.link), at(part.path(), name))
+            .map_err(Error::io("create", &at(path, name)))?;
     }
     part.place(path)?;
     Ok(bytes)
@@ -50,18 +51,18 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn member(sources: Sources<'_>, place: &Path, entry: &Entry) -> Result<u64, Error> {
+fn member(sources: Sources<'_>, place: &Path, shown: &Path, entry: &Entry) -> Result<u64, Error> {
     if entry.kind == EntryKind::Directory {
         let mut builder = fs::DirBuilder::new();
-        builder.mode(entry.mode | 0o700).create(place).map_err(Error::io("create", place))?;
+        builder.mode(entry.mode | 0o700).create(place).map_err(Error::io("create", shown))?;
         return Ok(0);
     }
     let mut options = fs::OpenOptions::new();
     let options = options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(place).map_err(Error::io("create", place))?;
+    let mut file = options.open(place).map_err(Error::io("create", shown))?;
     entry.content.emit(sources, &entry.patches, &mut |bytes| {
-        file.write_all(&bytes).map_err(Error::io("write", place))
+        file.write_all(&bytes).map_err(Error::io("write", shown))
     })?;
-    file.set_permissions(fs::Permissions::from_mode(entry.mode)).map_err(Error::io("write", place))?;
+    file.set_permissions(fs::Permissions::from_mode(entry.mode)).map_err(Error::io("write", shown))?;
     Ok(entry.size())
 }

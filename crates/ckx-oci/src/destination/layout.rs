@@ -72,6 +72,17 @@ pub struct Layout {
     path: PathBuf,
     tag: String,
     underway: Option<Partial>,
+    /// Whether the directory is ours and has no image yet: it goes when none comes about.
+    is_new: bool,
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        self.underway = None;
+        if self.is_new && !self.is_used() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 impl Layout {
@@ -86,18 +97,28 @@ impl Layout {
             return Err(Error::refused(format!("`{}` is not empty and no OCI image layout", path.display()))
                 .hinted("name a new directory, or one that has a file `oci-layout`"));
         }
+        let is_new = !path.exists();
         let blobs = path.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
+        let layout = Self { path: path.to_owned(), tag: tag.to_owned(), underway: None, is_new };
         if !is_layout {
             let part = Partial::new(path);
             part.create()?.write_all(MARKER.as_bytes()).map_err(Error::io("write", &marker))?;
             part.place(&marker)?;
         }
-        Ok(Self { path: path.to_owned(), tag: tag.to_owned(), underway: None })
+        Ok(layout)
     }
 
     fn path_of(&self, digest: Digest) -> PathBuf {
         self.path.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Whether somebody else has put an image there, or is about to.
+    fn is_used(&self) -> bool {
+        let Ok(mut entries) = fs::read_dir(&self.path) else { return true };
+        entries.any(|entry| {
+            entry.map_or(true, |entry| !["oci-layout", "blobs"].iter().any(|ours| entry.file_name() == *ours))
+        })
     }
 
     /// The index as it is now.
@@ -164,6 +185,8 @@ impl Destination for Layout {
         let part = Partial::new(&self.path);
         let target = self.path.join("index.json");
         part.create()?.write_all(&json(&index)).map_err(Error::io("write", &target))?;
-        part.place(&target)
+        part.place(&target)?;
+        self.is_new = false;
+        Ok(())
     }
 }

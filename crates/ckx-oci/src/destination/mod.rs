@@ -75,9 +75,9 @@ pub trait Destination {
 /// Writes a file, in the place of one that has its name, when it is complete.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Refused`] for what is no regular file; [`Error::Io`].
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let part = partial::Partial::beside(path);
+    let part = partial::Partial::beside(path)?;
     part.create()?.write_all(content).map_err(Error::io("write", path))?;
     part.place(path)
 }

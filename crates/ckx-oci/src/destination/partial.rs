@@ -27,9 +27,19 @@ impl Partial {
         Self { path: directory.join(name), placed: false }
     }
 
-    /// Beside `target`, so that it can be renamed to it.
-    pub fn beside(target: &Path) -> Self {
-        Self::new(parent(target))
+    /// Beside the file `target`, so that it can be renamed to it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for what is no regular file: a device or a pipe would be gone afterwards.
+    pub fn beside(target: &Path) -> Result<Self, Error> {
+        if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::refused(format!(
+                "`{}` is no regular file, and is not replaced",
+                target.display()
+            ))
+            .hinted("name a file"));
+        }
+        Ok(Self::new(parent(target)))
     }
 
     /// Where it is until it has its name.

@@ -428,7 +428,8 @@ impl App {
     }
 
     fn export(&mut self) {
-        let exports = self.top().map(|slot| slot.view.exports()).unwrap_or_default();
+        let exports = self.top().zip(self.loaded()).map(|(slot, loaded)| slot.view.exports(loaded));
+        let exports = exports.unwrap_or_default();
         match exports.first() {
             Some(first) => {
                 let name = first.name.clone();

@@ -1,11 +1,15 @@
 //! Writing what is selected to a file.
 
 use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::job::Job;
-use crate::view::Export;
+use ckx_core::core_file::{CoreFile, Stream};
+use ckx_core::memory::{HELD_BYTES, Memory};
+
+use crate::job::{Job, Work};
+use crate::view::{Export, Loaded, Which};
 
 /// Writes an export to a file that is not there yet.
 ///
@@ -32,6 +36,47 @@ pub fn job(export: Export, name: &str) -> Result<Job, String> {
         let size = ckx_core::outline::size(out.bytes);
         Ok(Box::new(format!("wrote {} ({size}) to {}", export.label, path.display())))
     }))
+}
+
+/// The core file of a process, for debuggers.
+pub fn core(loaded: &Arc<Loaded>, which: Which, pid: u32) -> Export {
+    let loaded = Arc::clone(loaded);
+    Export {
+        label: "core file",
+        name: format!("core.{pid}"),
+        write: Arc::new(move |work, out| write_core(&loaded, which, pid, work, out)),
+    }
+}
+
+fn write_core(
+    loaded: &Loaded,
+    which: Which,
+    pid: u32,
+    work: &Work,
+    out: &mut dyn Write,
+) -> Result<(), String> {
+    let checkpoint = loaded.side(which).ok_or("there is no second checkpoint")?;
+    let process = checkpoint.processes().get(pid).ok_or_else(|| format!("there is no process {pid}"))?;
+    let memory = Memory::held(checkpoint, HELD_BYTES, &[process]);
+    let core = CoreFile::of(&memory, process)
+        .map_err(|refusal| format!("there can be no core file of process {pid}: {refusal}"))?;
+    core.write_to(&mut Stream::new(Stoppable { out, work })).map_err(|error| error.to_string())
+}
+
+/// Fails when nobody waits for what is written any more.
+struct Stoppable<'a> {
+    out: &'a mut dyn Write,
+    work: &'a Work,
+}
+
+impl Write for Stoppable<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.work.is_stopped() { Err(io::Error::other("stopped")) } else { self.out.write(data) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 struct Counted<W> {

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 
 use super::hex::HexView;
 use super::outline::{note, place, select};
-use super::{Cx, Export, Message, View};
+use super::{Cx, Export, Loaded, Message, View};
 use crate::job::Answer;
 use crate::keys::{Action, Place};
 use crate::scroll::Scroll;
@@ -333,7 +333,7 @@ impl View for DiffView {
         if as_json { serde_json::to_string(change).ok() } else { Some(text(change)) }
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, _: &Arc<Loaded>) -> Vec<Export> {
         let Some(diff) = self.diff().cloned() else { return Vec::new() };
         let json = Export {
             label: "JSON",

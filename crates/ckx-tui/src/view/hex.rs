@@ -14,7 +14,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::outline::note;
-use super::{Cx, Export, Question, Request, View, Which};
+use super::{Cx, Export, Loaded, Question, Request, View, Which};
+use crate::export;
 use crate::job::Answer;
 use crate::keys::{Action, Place};
 use crate::scroll::Move;
@@ -443,7 +444,7 @@ impl View for HexView {
         })
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, loaded: &Arc<Loaded>) -> Vec<Export> {
         match (&self.subject, self.space()) {
             (Subject::File { name, bytes }, _) => {
                 let bytes = bytes.clone();
@@ -453,6 +454,9 @@ impl View for HexView {
                     name: crate::text::safe(file),
                     write: Arc::new(move |_, out| out.write_all(&bytes).map_err(|error| error.to_string())),
                 }]
+            }
+            (Subject::Memory { which, pid, .. }, Some(space)) => {
+                exports(space, self.cursor).into_iter().chain([export::core(loaded, *which, *pid)]).collect()
             }
             (_, Some(space)) => exports(space, self.cursor),
             _ => Vec::new(),

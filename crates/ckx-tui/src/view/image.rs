@@ -16,7 +16,7 @@ use ratatui::text::{Line, Span};
 
 use super::hex::HexView;
 use super::outline::{note, place, select};
-use super::{Cx, Export, Message, View};
+use super::{Cx, Export, Loaded, Message, View};
 use crate::job::{Answer, Work};
 use crate::keys::{Action, Place};
 use crate::scroll::Scroll;
@@ -368,7 +368,7 @@ impl View for ImageView {
         }
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, _: &Arc<Loaded>) -> Vec<Export> {
         let (name, bytes) = (self.name.clone(), self.bytes.clone());
         let file = safe(self.file_name());
         let json = Export {

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 
 use super::hex::HexView;
 use super::outline::{note, place, select};
-use super::{Cx, Export, Message, View};
+use super::{Cx, Export, Loaded, Message, View};
 use crate::job::Answer;
 use crate::keys::{Action, Place};
 use crate::list::List;
@@ -143,7 +143,7 @@ impl View for LogView {
         Some(if as_json { serde_json::json!({ "line": line }).to_string() } else { line })
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, _: &Arc<Loaded>) -> Vec<Export> {
         let bytes = self.bytes.clone();
         let name = self.name.to_string();
         vec![Export {

@@ -12,7 +12,8 @@ use ratatui::text::{Line, Span};
 
 use super::hex::HexView;
 use super::outline::{note, place, select};
-use super::{Cx, Export, View, Which};
+use super::{Cx, Export, Loaded, View, Which};
+use crate::export;
 use crate::job::{Answer, Work};
 use crate::keys::{Action, Place};
 use crate::scroll::Scroll;
@@ -273,7 +274,7 @@ impl View for MapsView {
         Some(value.to_string())
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, loaded: &Arc<Loaded>) -> Vec<Export> {
         let (Some(space), Some(mapping)) = (self.space().cloned(), self.selected()) else {
             return Vec::new();
         };
@@ -290,6 +291,7 @@ impl View for MapsView {
                     .map_err(|error| error.to_string())
             }),
         });
+        all.push(export::core(loaded, Which::First, pid));
         all
     }
 

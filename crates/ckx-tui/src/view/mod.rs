@@ -103,7 +103,7 @@ pub trait View: Any {
     }
 
     /// What can be written to a file.
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, _: &Arc<Loaded>) -> Vec<Export> {
         Vec::new()
     }
 

@@ -16,6 +16,7 @@ use ratatui::text::{Line, Span};
 use super::hex::HexView;
 use super::maps::MapsView;
 use super::{Cx, Export, Loaded, Message, View, Which};
+use crate::export;
 use crate::job::Answer;
 use crate::keys::{Action, Place};
 use crate::rows::{Kind, Rows};
@@ -301,7 +302,7 @@ impl View for OutlineView {
         Some(serde_json::Value::Object(fields.collect()).to_string())
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, loaded: &Arc<Loaded>) -> Vec<Export> {
         let Some(Ok(content)) = &self.content else { return Vec::new() };
         let rows = content.rows.clone();
         let text = Export {
@@ -317,7 +318,9 @@ impl View for OutlineView {
                 writeln!(out).map_err(|error| error.to_string())
             }),
         });
-        json.into_iter().chain([text]).collect()
+        let pid = self.selected().and_then(|at| self.process(at, &loaded.checkpoint));
+        let core = pid.map(|pid| export::core(loaded, Which::First, pid));
+        json.into_iter().chain([text]).chain(core).collect()
     }
 
     fn click(&mut self, row: usize, _: usize, _: &mut Cx<'_>) {

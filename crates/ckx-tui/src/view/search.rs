@@ -300,7 +300,7 @@ impl View for SearchView {
         })
     }
 
-    fn exports(&self) -> Vec<Export> {
+    fn exports(&self, _: &Arc<Loaded>) -> Vec<Export> {
         let list = self.list.items().clone();
         vec![Export {
             label: "list",

@@ -170,6 +170,38 @@ fn what_is_written_is_what_is_in_the_pages() {
 }
 
 #[test]
+fn a_core_file_of_the_selected_process_is_written() {
+    use ckx_core::memory::{HELD_BYTES, Memory};
+    let directory = tempfile::tempdir().expect("a directory");
+    let expected = |pid: u32| {
+        let checkpoint =
+            ckx_core::Checkpoint::open(&fixture(NGINX), ckx_core::Options::default()).expect("it opens");
+        let process = checkpoint.processes().get(pid).expect("the process");
+        let memory = Memory::held(&checkpoint, HELD_BYTES, &[process]);
+        let mut bytes = Vec::new();
+        ckx_core::core_file::CoreFile::of(&memory, process)
+            .expect("a core file")
+            .write_to(&mut ckx_core::core_file::Stream::new(&mut bytes))
+            .expect("it is written");
+        bytes
+    };
+    // The tree of processes has JSON and text first; mappings and bytes have those of memory.
+    let ways = [(":processes<Enter>", 2), (":memory<Enter><Enter>", 3), (":memory<Enter>x", 2)];
+    for (number, (way, others)) in ways.into_iter().enumerate() {
+        let path = directory.path().join(number.to_string());
+        let mut driver = nginx((140, 40));
+        driver.press(way).press("e").press(&"<Tab>".repeat(others));
+        let screen = driver.screen();
+        assert!(screen.contains("core file") && screen.contains("core.1"), "{way}: {screen}");
+        driver.press(&format!("<C-u>{}<Enter>", path.display()));
+        assert!(driver.screen().contains("wrote core file"), "{way}: {}", driver.screen());
+        let written = std::fs::read(&path).expect("it was written");
+        assert!(written == expected(1), "{way}: {} bytes", written.len());
+        assert_eq!(written.get(16..18), Some(&4u16.to_le_bytes()[..]), "ET_CORE");
+    }
+}
+
+#[test]
 fn a_search_is_stopped_by_escape_and_listed() {
     let mut driver = nginx((140, 40));
     driver.type_only("snginx<Enter>");

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -15,6 +16,8 @@ struct Terminal {
     keys: Box<dyn std::io::Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
+    /// Ends when the program has, and all that it wrote was taken.
+    reader: JoinHandle<()>,
     /// All that the program wrote.
     written: Arc<Mutex<Vec<u8>>>,
 }
@@ -36,14 +39,14 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, 80.try_into().expect("not zero"), 0)));
         let written = Arc::new(Mutex::new(Vec::new()));
         let (to, log) = (screen.clone(), written.clone());
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 to.lock().expect("no panic").process(&buffer[..read]);
                 log.lock().expect("no panic").extend_from_slice(&buffer[..read]);
             }
         });
-        Self { screen, keys, child, master: pair.master, written }
+        Self { screen, keys, child, master: pair.master, reader, written }
     }
 
     fn text(&self) -> String {
@@ -52,11 +55,22 @@ impl Terminal {
 
     /// Waits until something is on the screen.
     fn wait(&self, what: &str) {
+        self.wait_until(what, || self.text().contains(what));
+    }
+
+    /// Waits until something is so.
+    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let start = Instant::now();
-        while !self.text().contains(what) {
+        while !is_so() {
             assert!(start.elapsed() < PATIENCE, "no `{what}` in\n{}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.process_id().expect("it runs").to_string();
+        let killed = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(killed.is_ok_and(|status| status.success()));
     }
 
     fn press(&mut self, keys: &str) {
@@ -67,19 +81,26 @@ impl Terminal {
     /// Waits for the end; the exit code.
     fn end(mut self) -> (u32, String, Vec<u8>) {
         let code = self.child.wait().expect("it ends").exit_code();
-        // What it wrote last may still be under way.
-        std::thread::sleep(Duration::from_millis(100));
+        // What it wrote last may still be under way; reading ends when nobody has the terminal any more.
+        self.reader.join().expect("no panic");
         assert!(is_cooked(&*self.master), "what is typed is seen again");
         let state = self.screen.lock().expect("no panic");
-        assert!(!state.screen().alternate_screen(), "the screen is the shell's again");
-        assert!(!state.screen().hide_cursor(), "the cursor is there again");
-        assert!(!state.screen().bracketed_paste(), "pasting is as before");
-        assert_eq!(state.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert_eq!(taken(state.screen()), [false; 4], "the screen is the shell's again");
         let text = state.screen().contents();
         drop(state);
         let written = self.written.lock().expect("no panic").clone();
         (code, text, written)
     }
+}
+
+/// What a browser takes of a terminal: the other screen, the cursor, pasting, the mouse.
+fn taken(screen: &vt100::Screen) -> [bool; 4] {
+    [
+        screen.alternate_screen(),
+        screen.hide_cursor(),
+        screen.bracketed_paste(),
+        screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None,
+    ]
 }
 
 const NGINX: &str = "fixtures/checkpoints/nginx-crio-1.tar.zst";
@@ -134,13 +155,49 @@ fn signals_give_the_terminal_back() {
     for (signal, name) in [("15", "TERM"), ("2", "INT"), ("1", "HUP")] {
         let terminal = Terminal::start(&["tui", NGINX], &[("NO_COLOR", "1")]);
         terminal.wait("localhost/corpus-nginx:1");
-        let pid = terminal.child.process_id().expect("it runs").to_string();
-        let killed = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status();
-        assert!(killed.is_ok_and(|status| status.success()));
+        terminal.signal(name);
         let (code, text, written) = terminal.end();
         assert_eq!(code, 2, "{name}");
         assert!(text.contains(&format!("ended by signal {signal}")), "{text}");
         let colour = b"\x1b[38;5;";
         assert!(!written.windows(colour.len()).any(|window| window == colour), "NO_COLOR is followed");
+    }
+}
+
+/// Whether a process is stopped: its state in `/proc/PID/stat`, after the name.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+}
+
+#[test]
+fn the_shell_has_the_terminal_while_the_browser_is_stopped() {
+    // The key, and the signal that somebody else sends.
+    for by_key in [true, false] {
+        let mut terminal = Terminal::start(&["tui", NGINX], &[]);
+        terminal.wait("localhost/corpus-nginx:1");
+        let pid = terminal.child.process_id().expect("it runs");
+        if by_key {
+            terminal.press("\x1a");
+        } else {
+            terminal.signal("TSTP");
+        }
+        terminal.wait_until("process that is stopped", || is_stopped(pid));
+        let state = || taken(terminal.screen.lock().expect("no panic").screen());
+        terminal.wait_until("screen of the shell", || state() == [false; 4]);
+        assert!(is_cooked(&*terminal.master));
+        terminal.signal("CONT");
+        terminal.wait_until("screen of the browser", || state()[..3] == [true; 3]);
+        terminal.wait("localhost/corpus-nginx:1");
+        assert!(!is_cooked(&*terminal.master));
+        // It goes on where it was.
+        terminal.press("?");
+        let help = "Copy what is selected to the clipboard";
+        terminal.wait(help);
+        terminal.press("\x7f");
+        terminal.wait_until("end of the help", || !terminal.text().contains(help));
+        terminal.press("q");
+        let (code, _, _) = terminal.end();
+        assert_eq!(code, 0);
     }
 }

@@ -354,6 +354,10 @@ fn fault(action: &'static str, name: &str, base: &Url, login: &Login, failure: &
                 .to_owned(),
         ),
         Kind::Refused | Kind::Unreachable => Some(format!("is a registry running at {host}?")),
+        Kind::Secure if failure.detail.contains("certificate") => Some(
+            "add the certificate of its authority to those of the system, or name a file with it in SSL_CERT_FILE"
+                .to_owned(),
+        ),
         Kind::Secure if base.scheme() == "https" => {
             Some("a registry without encryption is reached with --plain-http".to_owned())
         }

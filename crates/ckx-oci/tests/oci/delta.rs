@@ -23,13 +23,13 @@ fn write(base: Option<&Path>, source: &Path, target: &str, memory: MemoryOptions
         .unwrap_or_else(|error| panic!("{}: {error}", source.display()))
 }
 
-fn delta(base: &Path, source: &Path, place: &Path, name: &str) -> (PathBuf, Report) {
+pub fn delta(base: &Path, source: &Path, place: &Path, name: &str) -> (PathBuf, Report) {
     let layout = place.join(name);
     let report = write(Some(base), source, &format!("oci:{}", layout.display()), MemoryOptions::default());
     (layout, report)
 }
 
-fn flat(source: &Path, place: &Path, name: &str) -> PathBuf {
+pub fn flat(source: &Path, place: &Path, name: &str) -> PathBuf {
     let file = place.join(name);
     let memory = MemoryOptions { flatten: true, ..MemoryOptions::default() };
     write(None, source, &format!("tar:{}", file.display()), memory);
@@ -57,7 +57,7 @@ fn pages(checkpoint: &Checkpoint) -> BTreeMap<(String, u64), Result<Vec<u8>, Str
     found
 }
 
-fn check_same_memory(a: &Path, b: &Path) {
+pub fn check_same_memory(a: &Path, b: &Path) {
     let (a, b) = (pages(&open(a)), pages(&open(b)));
     assert!(!a.is_empty());
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
@@ -67,7 +67,7 @@ fn check_same_memory(a: &Path, b: &Path) {
     }
 }
 
-fn layer<'r>(report: &'r Report, kind: &str) -> Vec<&'r ckx_oci::layer::Layer> {
+pub fn layer<'r>(report: &'r Report, kind: &str) -> Vec<&'r ckx_oci::layer::Layer> {
     report.image.as_ref().unwrap().layers.iter().filter(|layer| layer.kind == kind).collect()
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 mod delta;
+mod delta_machines;
 mod distribution;
 mod edits;
 mod layouts;

@@ -10,6 +10,7 @@ mod hostile;
 mod layering;
 mod move_walkthrough;
 mod peers;
+mod program;
 mod restore_yaml;
 mod schemas;
 mod threads;

@@ -32,6 +32,7 @@ pub mod raw;
 pub mod schema;
 pub mod text;
 pub mod typed;
+mod varint;
 pub mod wire;
 pub mod write;
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use crate::error::{WireError, WireReason};
 use crate::limits::{MAX_GROUP_DEPTH, MAX_MESSAGE_DEPTH};
 use crate::schema::{FieldDesc, Label, MessageDesc, Type};
+pub use crate::varint::{put_varint, read_varint};
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -78,9 +79,10 @@ impl<'a> Fields<'a> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let (value, len) = read_varint(rest)?;
         self.position += len;
-        // Of the tenth byte only one bit counts; others would not be written again.
-        let dropped = rest.get(9).is_some_and(|last| len == 10 && *last > 1);
-        Ok((value, len == varint_len(value) && !dropped))
+        // A last byte of zero adds nothing; of the tenth byte only one bit counts, others would not be
+        // written again.
+        let last = rest.get(len - 1).copied().unwrap_or_default();
+        Ok((value, last != 0 && (len < 10 || last == 1)))
     }
 
     #[inline]
@@ -184,36 +186,6 @@ impl<'a> Iterator for Fields<'a> {
             Err(reason) => Err(self.fail(reason, start)),
         })
     }
-}
-
-/// Reads a number of variable width; returns it and the bytes it takes.
-///
-/// Bits above the 64th are dropped, as protobuf readers do.
-#[inline]
-pub fn read_varint(bytes: &[u8]) -> Result<(u64, usize), WireReason> {
-    let mut value = 0u64;
-    for (index, &byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f).wrapping_shl(7 * index as u32);
-        if byte < 0x80 {
-            return Ok((value, index + 1));
-        }
-    }
-    Err(if bytes.len() < 10 { WireReason::VarintTruncated } else { WireReason::VarintTooLong })
-}
-
-/// Bytes that the shortest form of a number takes.
-#[inline]
-pub fn varint_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
-
-/// Appends a number in its shortest form.
-pub fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn put_key(number: u32, wire_type: u32, out: &mut Vec<u8>) {

@@ -125,6 +125,9 @@ impl From<reqwest::Error> for Failure {
             Kind::Secure
         } else if error.is_timeout() && !error.is_connect() {
             return Self::new(Kind::Cut, "nothing came for minutes");
+        } else if speaks_of("no records found") {
+            // The resolver tells it of one of the queries that it made, in its own terms.
+            return Self::new(Kind::Unreachable, "no name server knows an address of it");
         } else if error.is_connect() {
             Kind::Unreachable
         } else if error.is_builder() || error.is_redirect() {

@@ -11,6 +11,8 @@ mod fault;
 mod pull;
 mod upload;
 
+use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -130,6 +132,7 @@ impl Registry {
         let base = Url::parse(&format!("{scheme}://{host}"))
             .map_err(|error| Error::refused(format!("`{host}` is no name of a host: {error}")))?;
         let failed = |failure: Failure| fault("reach", name, &base, &login, &failure);
+        require_name_server(&host).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -306,10 +309,29 @@ impl Registry {
 
 const USER_AGENT: &str = concat!("ckx/", env!("CARGO_PKG_VERSION"));
 
+/// Where the addresses of name servers stand.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// Whether a host is this machine.
 fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    let name = without_port(host);
+    name == "localhost" || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+/// Without `resolv.conf` the resolver would ask public name servers, which must not learn what is looked at.
+fn require_name_server(host: &str) -> Result<(), Failure> {
+    let name = without_port(host);
+    if name == "localhost" || name.parse::<Ipv4Addr>().is_ok() {
+        return Ok(());
+    }
+    File::open(RESOLV_CONF).map(drop).map_err(|error| {
+        let detail = format!("no name servers are known, {RESOLV_CONF} cannot be opened: {error}");
+        Failure::new(Kind::Unreachable, detail)
+    })
 }
 
 /// The answer, if it has one of these states.

@@ -16,10 +16,6 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    pub(crate) fn from_sha256(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// The hexadecimal digits alone: the name of a blob's file.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -97,6 +93,35 @@ impl Hasher {
     /// The digest of all bytes, and their number.
     pub fn finish(self) -> (Digest, u64) {
         (Digest(self.state.finalize().into()), self.bytes)
+    }
+}
+
+/// By what bytes are known again: another hash, a twentieth as dear as a digest, and their number. It guards
+/// against faults, not against people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    hash: u128,
+    /// How many bytes there were.
+    pub bytes: u64,
+}
+
+/// Marks bytes as they come.
+#[derive(Clone, Default)]
+pub struct Marker {
+    hash: twox_hash::XxHash3_128,
+    bytes: u64,
+}
+
+impl Marker {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hash.write(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// The mark of all bytes.
+    pub fn finish(self) -> Marked {
+        Marked { hash: self.hash.finish_128(), bytes: self.bytes }
     }
 }
 

@@ -189,11 +189,11 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
     let mut known = None;
     loop {
         let (finished, found) = write_blob(request, &members, known, destination)?;
-        let reused = match destination.commit(finished.digest, finished.bytes)? {
+        let reused = match destination.commit(finished.digest, finished.mark.bytes)? {
             Commit::Stored => false,
             Commit::Reused => true,
             Commit::Repeat => {
-                known = Some((finished.digest, finished.bytes));
+                known = Some((finished.digest, finished.mark.bytes));
                 continue;
             }
         };
@@ -202,8 +202,8 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
             media_type: request.writing.method.media_type(),
             digest: finished.digest,
             diff_id: finished.plain_digest,
-            size_bytes: finished.bytes,
-            tar_bytes: finished.plain_bytes,
+            size_bytes: finished.mark.bytes,
+            tar_bytes: finished.plain_mark.bytes,
             members: members.len() as u64,
             reused,
             annotations: request.layer_annotations.get(&kind).cloned().unwrap_or_default(),
@@ -216,7 +216,7 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
                 .map(|blob| verify::read(request.writing.method, blob, &members)),
         };
         if let Some(found) = found {
-            verify::layer(&layer, found)?;
+            verify::layer(&finished, found)?;
         }
         return Ok(layer);
     }

@@ -130,12 +130,14 @@ pub struct Writing {
     pub method: Method,
     /// How many threads compress.
     pub threads: usize,
+    /// Whether compressed pieces of Zstandard tell a hash of their content.
+    pub has_checksums: bool,
 }
 
 impl Default for Writing {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { method: Method::default(), threads }
+        Self { method: Method::default(), threads, has_checksums: false }
     }
 }
 
@@ -149,7 +151,7 @@ pub fn write<W: Write + Send + 'static>(
     writing: Writing,
     sink: W,
 ) -> Result<(Option<W>, std::io::Result<Finished>), Error> {
-    let mut pipeline = Pipeline::new(writing.method, writing.threads, sink);
+    let mut pipeline = Pipeline::new(writing, sink);
     let mut stopped = false;
     for (name, entry) in members {
         let mut push = |bytes: Bytes| {

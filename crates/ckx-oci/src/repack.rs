@@ -138,7 +138,8 @@ fn write(
     options: &Options,
 ) -> Result<Report, Error> {
     let method = options.method.unwrap_or_else(|| target.method_of_name());
-    let writing = Writing { method, threads: options.threads };
+    // Archives have no names that tell what is in them.
+    let writing = Writing { method, threads: options.threads, has_checksums: !target.is_image() };
     let sources = input.sources();
     let mut report = Report {
         destination: String::new(),
@@ -150,7 +151,7 @@ fn write(
     };
     match target {
         Target::Tar(path) => {
-            report.written_bytes = write_tar(sources, plan, writing, path)?.bytes;
+            report.written_bytes = write_tar(sources, plan, writing, path)?.mark.bytes;
             report.destination = shown(path);
         }
         Target::Directory(path) => {

@@ -8,67 +8,68 @@ use ckx_core::Name;
 use ckx_criu::Image;
 use ckx_criu::pages::PageMap;
 
-use sha2::Digest as _;
-
-use crate::compress::Method;
+use crate::Error;
+use crate::compress::{Finished, Method};
 use crate::describe::split_name;
-use crate::layer::Layer;
+use crate::digest::{Marked, Marker};
 use crate::plan::{Content, Entry, Plan, joined};
 use crate::repack::Warning;
-use crate::{Digest, Error};
 
 /// What was found where a layer was read back.
 pub(crate) struct Found {
-    digest: Digest,
-    bytes: u64,
-    /// The digest of the tar in it; `None` where the layer is the tar.
-    plain: io::Result<Option<Digest>>,
+    /// The blob.
+    blob: Marked,
+    /// The tar in it; `None` where the layer is the tar.
+    plain: io::Result<Option<Marked>>,
 }
 
-/// Reads a layer back: its size, its digest, the digest of the tar in it, and the members of that.
+/// Reads a layer back: the blob, the tar in it, and the members of that.
+///
+/// Both are compared by their marks: their digests are those of bytes with these marks, and three more passes
+/// of SHA-256 would take longer than all else here.
 ///
 /// # Errors
 /// When it cannot be read. What is wrong with what is read is in the result.
 pub(crate) fn read(method: Method, blob: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<Found> {
-    let mut blob = Hashed::new(blob);
+    let mut blob = Marking { inner: blob, marker: Marker::default() };
     let plain = match method {
         Method::None => tar(&mut blob, expected).map(|()| None),
-        Method::Gzip(_) => hash(flate2::read::MultiGzDecoder::new(&mut blob), expected).map(Some),
+        Method::Gzip(_) => marked(flate2::read::MultiGzDecoder::new(&mut blob), expected).map(Some),
         Method::Zstd(_) => {
-            zstd::stream::read::Decoder::new(&mut blob).and_then(|plain| hash(plain, expected)).map(Some)
+            zstd::stream::read::Decoder::new(&mut blob).and_then(|plain| marked(plain, expected)).map(Some)
         }
     };
     // A decoder may stop before the end of the blob: at what it cannot decode, or at trailing frames.
     io::copy(&mut blob, &mut io::sink())?;
-    let (digest, bytes) = blob.finish();
-    Ok(Found { digest, bytes, plain })
+    Ok(Found { blob: blob.marker.finish(), plain })
 }
 
-/// Compares what was found with the layer that was meant.
+/// Compares what was found with the layer that was written.
 ///
 /// # Errors
 /// [`Error::Unsound`] when they differ, or when it could not be read.
-pub(crate) fn layer(layer: &Layer, found: io::Result<Found>) -> Result<(), Error> {
-    let unsound = |what: &str| Error::Unsound(format!("the layer {} {what}", layer.digest));
+pub(crate) fn layer(written: &Finished, found: io::Result<Found>) -> Result<(), Error> {
+    let unsound = |what: &str| Error::Unsound(format!("the layer {} {what}", written.digest));
     let unreadable = |error: io::Error| unsound(&format!("cannot be read back: {error}"));
-    let Found { digest, bytes, plain } = found.map_err(unreadable)?;
-    if bytes != layer.size_bytes {
-        return Err(unsound(&format!("has {bytes} bytes, not {}", layer.size_bytes)));
+    let Found { blob, plain } = found.map_err(unreadable)?;
+    if blob.bytes != written.mark.bytes {
+        return Err(unsound(&format!("has {} bytes, not {}", blob.bytes, written.mark.bytes)));
     }
-    if digest != layer.digest {
-        return Err(unsound(&format!("has the digest {digest}")));
+    if blob != written.mark {
+        return Err(unsound("has other bytes than those that were written"));
     }
-    let plain = plain.map_err(unreadable)?.unwrap_or(digest);
-    if plain != layer.diff_id {
-        return Err(unsound(&format!("holds a tar with the digest {plain}, not {}", layer.diff_id)));
+    match plain.map_err(unreadable)? {
+        Some(plain) if plain != written.plain_mark => {
+            Err(unsound(&format!("holds another tar than that with the digest {}", written.plain_digest)))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn hash(reader: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<Digest> {
-    let mut hashed = Hashed::new(reader);
-    tar(&mut hashed, expected)?;
-    Ok(hashed.finish().0)
+fn marked(reader: impl Read, expected: &[(&[u8], &Entry)]) -> io::Result<Marked> {
+    let mut marking = Marking { inner: reader, marker: Marker::default() };
+    tar(&mut marking, expected)?;
+    Ok(marking.marker.finish())
 }
 
 /// Reads a tar to its end, and compares its members with those that it should have.
@@ -126,28 +127,16 @@ fn size_warning(name: &[u8], told: &BTreeSet<u64>, size: Option<u64>) -> Option<
     Some(Warning { code: "pages-size", reason })
 }
 
-/// Hashes what is read through it.
-struct Hashed<R> {
+/// Marks what is read through it.
+struct Marking<R> {
     inner: R,
-    hash: sha2::Sha256,
-    bytes: u64,
+    marker: Marker,
 }
 
-impl<R> Hashed<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, hash: sha2::Sha256::new(), bytes: 0 }
-    }
-
-    fn finish(self) -> (Digest, u64) {
-        (Digest::from_sha256(self.hash.finalize().into()), self.bytes)
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for Marking<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.hash.update(buffer.get(..count).unwrap_or_default());
-        self.bytes = self.bytes.saturating_add(count as u64);
+        self.marker.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
 }

@@ -16,7 +16,7 @@ pub enum Method {
     None,
     /// gzip at this level, 1 to 9, in members of 1 MiB.
     Gzip(u32),
-    /// Zstandard at this level, 1 to 22, in frames of 4 MiB with a table to find them.
+    /// Zstandard at this level, 1 to 22, in frames of 8 MiB with a table to find them.
     Zstd(i32),
 }
 
@@ -29,6 +29,14 @@ impl Default for Method {
     fn default() -> Self {
         Self::Zstd(ZSTD_LEVEL)
     }
+}
+
+/// What a thread keeps from one piece to the next.
+struct State {
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// Whether frames of Zstandard end with a hash of their content. Blobs of images need none: their names
+    /// are better ones.
+    has_checksums: bool,
 }
 
 impl Method {
@@ -54,7 +62,7 @@ impl Method {
     fn piece_bytes(self) -> usize {
         match self {
             Self::None | Self::Gzip(_) => 1 << 20,
-            Self::Zstd(_) => 4 << 20,
+            Self::Zstd(_) => 8 << 20,
         }
     }
 
@@ -63,36 +71,30 @@ impl Method {
         self == Self::None
     }
 
-    /// Compresses one piece.
-    fn compress(
-        self,
-        piece: &[u8],
-        state: &mut Option<zstd::bulk::Compressor<'static>>,
-    ) -> io::Result<Vec<u8>> {
+    /// Compresses one piece into a buffer, in the place of what is in it.
+    fn compress(self, piece: &[u8], state: &mut State, out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
         match self {
-            Self::None => Ok(piece.to_vec()),
+            Self::None => out.extend_from_slice(piece),
             Self::Gzip(level) => {
                 let level = flate2::Compression::new(level);
                 // 255 says that the system does not matter.
                 let builder = flate2::GzBuilder::new().mtime(0).operating_system(255);
-                let mut encoder = builder.write(Vec::with_capacity(piece.len() / 2), level);
+                let mut encoder = builder.write(out, level);
                 encoder.write_all(piece)?;
-                encoder.finish()
+                encoder.finish()?;
             }
             Self::Zstd(level) => {
-                let mut compressor = match state.take() {
+                let compressor = match &mut state.zstd {
                     Some(compressor) => compressor,
-                    None => {
-                        let mut compressor = zstd::bulk::Compressor::new(level)?;
-                        compressor.include_checksum(true)?;
-                        compressor
-                    }
+                    none => none.insert(zstd::bulk::Compressor::new(level)?),
                 };
-                let out = compressor.compress(piece);
-                *state = Some(compressor);
-                out
+                compressor.include_checksum(state.has_checksums)?;
+                out.reserve(zstd::zstd_safe::compress_bound(piece.len()));
+                compressor.compress_to_buffer(piece, out)?;
             }
         }
+        Ok(())
     }
 
     /// What stands behind the last piece.

@@ -7,20 +7,25 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
-use crate::compress::Method;
+use crate::compress::{Method, State};
+use crate::digest::{Marked, Marker};
+use crate::layer::Writing;
 use crate::{Digest, Hasher};
+
+/// Bytes that are hashed at once.
+const HASH_STEP: usize = 256 << 10;
 
 /// What became of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
     /// Digest of the bytes that went in.
     pub plain_digest: Digest,
-    /// Their number.
-    pub plain_bytes: u64,
+    /// What they are known by when they are read back.
+    pub plain_mark: Marked,
     /// Digest of the bytes that came out.
     pub digest: Digest,
-    /// Their number.
-    pub bytes: u64,
+    /// What they are known by when they are read back.
+    pub mark: Marked,
 }
 
 /// Takes bytes, and writes them compressed to a sink that it gives back at the end.
@@ -34,13 +39,16 @@ pub struct Pipeline<W> {
     jobs: Option<SyncSender<Job>>,
     order: Option<SyncSender<Receiver<Done>>>,
     hashing: Option<SyncSender<Arc<Vec<Bytes>>>>,
-    hasher: Option<JoinHandle<(Digest, u64)>>,
+    hasher: Option<JoinHandle<Hashes>>,
     writer: Option<JoinHandle<(W, Written)>>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What the writer made: digest and size.
-type Written = io::Result<(Digest, u64)>;
+/// What stays of bytes that were hashed.
+type Hashes = (Digest, Marked);
+
+/// What the writer made.
+type Written = io::Result<Hashes>;
 
 /// A piece to be compressed, and where the result goes.
 struct Job {
@@ -57,15 +65,17 @@ enum Done {
 
 impl<W: Write + Send + 'static> Pipeline<W> {
     /// Starts the threads.
-    pub fn new(method: Method, threads: usize, sink: W) -> Self {
+    pub fn new(writing: Writing, sink: W) -> Self {
+        let Writing { method, threads, .. } = writing;
         let threads = threads.max(1);
-        let (order, ordered) = sync_channel(threads * 2);
-        let (hashing, to_hash) = sync_channel::<Arc<Vec<Bytes>>>(threads * 2);
+        let (used, unused) = channel();
+        let (order, ordered) = sync_channel(threads + 2);
+        let (hashing, to_hash) = sync_channel::<Arc<Vec<Bytes>>>(threads + 2);
         // Without compression both digests are one.
         let hasher = std::thread::spawn(move || hash(&to_hash));
         let writer = std::thread::spawn(move || {
             let mut sink = sink;
-            let result = write(method, &ordered, &mut sink);
+            let result = write(method, &ordered, &used, &mut sink);
             (sink, result)
         });
         let mut pipeline = Self {
@@ -81,12 +91,12 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         };
         if !method.is_plain() {
             let (jobs, queue) = sync_channel::<Job>(threads);
-            let queue = Arc::new(Mutex::new(queue));
+            let queues = Arc::new((Mutex::new(queue), Mutex::new(unused)));
             pipeline.jobs = Some(jobs);
             pipeline.workers = (0..threads)
                 .map(|_| {
-                    let queue = Arc::clone(&queue);
-                    std::thread::spawn(move || work(method, &queue))
+                    let queues = Arc::clone(&queues);
+                    std::thread::spawn(move || work(writing, &queues.0, &queues.1))
                 })
                 .collect();
         }
@@ -142,39 +152,62 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         let Some((sink, written)) = self.writer.take().and_then(|thread| thread.join().ok()) else {
             return (None, Err(ended()));
         };
-        let result = written.and_then(|(digest, bytes)| {
-            let (plain_digest, plain_bytes) = hashed.ok_or_else(ended)?;
-            let (digest, bytes) =
-                if self.method.is_plain() { (plain_digest, plain_bytes) } else { (digest, bytes) };
-            Ok(Finished { plain_digest, plain_bytes, digest, bytes })
+        let result = written.and_then(|packed| {
+            let (plain_digest, plain_mark) = hashed.ok_or_else(ended)?;
+            let (digest, mark) = if self.method.is_plain() { (plain_digest, plain_mark) } else { packed };
+            Ok(Finished { plain_digest, plain_mark, digest, mark })
         });
         (Some(sink), result)
     }
 }
 
-fn hash(pieces: &Receiver<Arc<Vec<Bytes>>>) -> (Digest, u64) {
-    let mut hasher = Hasher::default();
-    for piece in pieces {
-        piece.iter().for_each(|part| hasher.update(part));
-    }
-    hasher.finish()
+/// Hashes bytes in both ways.
+#[derive(Default)]
+struct Hashing {
+    hasher: Hasher,
+    marker: Marker,
 }
 
-fn work(method: Method, queue: &Mutex<Receiver<Job>>) {
-    let mut state = None;
-    let mut buffer = Vec::new();
+impl Hashing {
+    fn update(&mut self, bytes: &[u8]) {
+        // In steps that stay in the cache between the two.
+        for step in bytes.chunks(HASH_STEP) {
+            self.hasher.update(step);
+            self.marker.update(step);
+        }
+    }
+
+    fn finish(self) -> Hashes {
+        (self.hasher.finish().0, self.marker.finish())
+    }
+}
+
+fn hash(pieces: &Receiver<Arc<Vec<Bytes>>>) -> Hashes {
+    let mut hashing = Hashing::default();
+    for piece in pieces {
+        piece.iter().for_each(|part| hashing.update(part));
+    }
+    hashing.finish()
+}
+
+/// Compresses pieces, into buffers that were written when there are some: new ones have to be cleared by the
+/// system, which takes as long as a third of the hashing.
+fn work(writing: Writing, queue: &Mutex<Receiver<Job>>, unused: &Mutex<Receiver<Vec<u8>>>) {
+    let mut state = State { zstd: None, has_checksums: writing.has_checksums };
+    let mut joined = Vec::new();
     loop {
         let Ok(job) = queue.lock().map_err(drop).and_then(|queue| queue.recv().map_err(drop)) else { return };
         // The result must not depend on how the piece came: a compressor sees it as one.
         let piece: &[u8] = match job.parts.as_slice() {
             [one] => one,
             parts => {
-                buffer.clear();
-                parts.iter().for_each(|part| buffer.extend_from_slice(part));
-                &buffer
+                joined.clear();
+                parts.iter().for_each(|part| joined.extend_from_slice(part));
+                &joined
             }
         };
-        let packed = method.compress(piece, &mut state);
+        let mut out = unused.lock().ok().and_then(|unused| unused.try_recv().ok()).unwrap_or_default();
+        let packed = writing.method.compress(piece, &mut state, &mut out).map(|()| out);
         // Nobody waits when the writer has failed.
         let _ = job.done.send(Done::Packed(packed, piece.len() as u32));
     }
@@ -184,9 +217,10 @@ fn work(method: Method, queue: &Mutex<Receiver<Job>>) {
 fn write(
     method: Method,
     ordered: &Receiver<Receiver<Done>>,
+    used: &Sender<Vec<u8>>,
     sink: &mut dyn Write,
-) -> io::Result<(Digest, u64)> {
-    let mut hasher = Hasher::default();
+) -> Written {
+    let mut hashing = Hashing::default();
     let mut pieces = Vec::new();
     for result in ordered {
         match result.recv() {
@@ -197,18 +231,19 @@ fn write(
             }
             Ok(Done::Packed(packed, plain)) => {
                 let packed = packed?;
-                hasher.update(&packed);
+                hashing.update(&packed);
                 sink.write_all(&packed)?;
                 pieces.push((packed.len() as u32, plain));
+                let _ = used.send(packed);
             }
             Err(_) => return Err(io::Error::other("a thread ended before its work")),
         }
     }
     let trailer = method.trailer(&pieces);
-    hasher.update(&trailer);
+    hashing.update(&trailer);
     sink.write_all(&trailer)?;
     sink.flush()?;
-    Ok(hasher.finish())
+    Ok(hashing.finish())
 }
 
 #[cfg(test)]
@@ -218,7 +253,7 @@ mod tests {
     use super::*;
 
     fn run(method: Method, threads: usize, data: &[u8], step: usize) -> (Vec<u8>, Finished) {
-        let mut pipeline = Pipeline::new(method, threads, Vec::new());
+        let mut pipeline = Pipeline::new(Writing { method, threads, has_checksums: true }, Vec::new());
         for part in data.chunks(step) {
             pipeline.push(Bytes::copy_from_slice(part)).unwrap();
         }
@@ -238,7 +273,10 @@ mod tests {
             let (bytes, finished) = run(method, 1, &data, 1 << 20);
             assert_eq!(finished.plain_digest, Digest::of(&data));
             assert_eq!(finished.digest, Digest::of(&bytes));
-            assert_eq!((finished.plain_bytes, finished.bytes), (data.len() as u64, bytes.len() as u64));
+            assert_eq!(
+                (finished.plain_mark.bytes, finished.mark.bytes),
+                (data.len() as u64, bytes.len() as u64)
+            );
             for (threads, step) in [(2, data.len()), (4, 12_345)] {
                 assert_eq!(run(method, threads, &data, step).1, finished, "{method} {threads}");
             }
@@ -265,18 +303,19 @@ mod tests {
         let (rest, footer) = bytes.split_at(bytes.len() - 9);
         assert_eq!(footer[5..], 0x8f92_eab1u32.to_le_bytes());
         let frames = u32::from_le_bytes(footer[..4].try_into().unwrap()) as usize;
-        assert_eq!(frames, data.len().div_ceil(4 << 20));
+        assert_eq!(frames, data.len().div_ceil(8 << 20));
         let table = &rest[rest.len() - frames * 8..];
         let first = u32::from_le_bytes(table[..4].try_into().unwrap()) as usize;
         let second = u32::from_le_bytes(table[8..12].try_into().unwrap()) as usize;
-        let frame = zstd::bulk::decompress(&bytes[first..first + second], 4 << 20).unwrap();
-        assert!(frame == data[4 << 20..8 << 20]);
+        let frame = zstd::bulk::decompress(&bytes[first..first + second], 8 << 20).unwrap();
+        assert!(frame == data[8 << 20..]);
     }
 
     #[test]
     fn a_full_disk_is_told() {
         let sink = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut pipeline = Pipeline::new(Method::Zstd(1), 2, sink);
+        let mut pipeline =
+            Pipeline::new(Writing { method: Method::Zstd(1), threads: 2, has_checksums: false }, sink);
         let data = Bytes::from(sample());
         let _ = (0..10).try_for_each(|_| pipeline.push(data.clone()));
         let error = pipeline.finish().1.unwrap_err();

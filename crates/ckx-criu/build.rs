@@ -99,6 +99,12 @@ fn typed_messages(encoded: &[u8], out: &Path, pool: &DescriptorPool) {
     }
     let mut config = prost_build::Config::new();
     config.out_dir(out);
+    // An entry has one of some thirty messages. In place, each of them would take the room of all.
+    if let Some(file) = pool.get_message_by_name("file_entry") {
+        for field in file.fields().filter(|field| field.kind().as_message().is_some()) {
+            config.boxed(format!(".file_entry.{}", field.name()));
+        }
+    }
     config.compile_fds(set).expect("prost accepts the schema");
     // Without a package prost-build names its one module file `_.rs`.
     let generated = fs::read_to_string(out.join("_.rs")).expect("prost-build wrote the module");

@@ -148,9 +148,9 @@ fn socket(files: &mut Files, entry: &FdinfoEntry) -> Option<Socket> {
 fn details(kind: FdTypes, file: &FileEntry, order: ByteOrder) -> Option<Details> {
     match kind {
         FdTypes::Inetsk => file.isk.as_ref().map(|socket| inet(socket, order)),
-        FdTypes::Unixsk => file.usk.as_ref().map(unix),
+        FdTypes::Unixsk => file.usk.as_deref().map(unix),
         FdTypes::Packetsk => file.psk.as_ref().map(|socket| packet(socket, order)),
-        FdTypes::Netlinksk => file.nlsk.as_ref().map(netlink),
+        FdTypes::Netlinksk => file.nlsk.as_deref().map(netlink),
         _ => None,
     }
 }

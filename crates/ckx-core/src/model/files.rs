@@ -82,7 +82,7 @@ impl FileTable {
             ($($image:literal $kind:ident $field:ident $message:ident)*) => {$(
                 self.add_old(loader, $image, FdTypes::$kind, |file, record: $message| {
                     file.id = record.id;
-                    file.$field = Some(record);
+                    file.$field = Some(record.into());
                 });
             )*};
         }
@@ -187,7 +187,7 @@ impl FileTable {
 
     /// The regular file with this id.
     pub fn regular(&self, id: u32) -> Option<&RegFileEntry> {
-        self.get(FdTypes::Reg, id)?.reg.as_ref()
+        self.get(FdTypes::Reg, id)?.reg.as_deref()
     }
 
     /// The memory file behind a file entry.

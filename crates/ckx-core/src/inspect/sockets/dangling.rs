@@ -53,7 +53,7 @@ fn connections(checkpoint: &Checkpoint) -> Vec<Issue> {
         return Vec::new();
     }
     let is_connected = |socket: &&InetSkEntry| socket.proto == TCP && CONNECTED.contains(&socket.state);
-    let sockets = checkpoint.files().all().filter_map(|file| file.isk.as_ref()).filter(is_connected);
+    let sockets = checkpoint.files().all().filter_map(|file| file.isk.as_deref()).filter(is_connected);
     let without = sockets.map(|socket| socket.ino).filter(|ino| checkpoint.contents().stream(*ino).is_none());
     let mut without: Vec<u32> = without.collect();
     without.sort_unstable();

@@ -1,6 +1,6 @@
 //! Bytes of an image as text that is safe to print.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Shows bytes as text: UTF-8 stays; control characters, those that turn the direction of writing, and
 /// other bytes become `\xNN`.
@@ -15,20 +15,30 @@ pub struct Escaped<'a>(&'a [u8]);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() || is_invisible(character) {
-                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                        write!(f, "\\x{byte:02x}")?;
-                    }
-                } else {
-                    f.write_char(character)?;
-                }
+            // Text is written in runs: nearly all of it is as it should be.
+            let mut rest = chunk.valid();
+            while let Some((at, odd)) = rest.char_indices().find(|(_, character)| is_odd(*character)) {
+                let (plain, from) = rest.split_at(at);
+                f.write_str(plain)?;
+                let (odd, behind) = from.split_at(odd.len_utf8());
+                odd.bytes().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+                rest = behind;
             }
+            f.write_str(rest)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a character must not reach a terminal.
+fn is_odd(character: char) -> bool {
+    match u32::from(character) {
+        0x20..0x7f => false,
+        0..0xa0 => true,
+        _ => is_invisible(character),
     }
 }
 

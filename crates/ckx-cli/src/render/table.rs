@@ -10,12 +10,12 @@ const GAP: usize = 2;
 /// Narrower than this no column is cut to.
 const MIN_LAST: usize = 16;
 
-/// The lines of a table, the heading first. `indent` is what will stand before each line.
-pub fn lines(table: &Table, look: Look, indent: usize) -> Vec<Vec<Span>> {
+/// The lines of a table, the heading first, made one by one. `indent` is what will stand before each line.
+pub fn lines(table: &Table, look: Look, indent: usize) -> impl Iterator<Item = Vec<Span>> {
     let layout = Layout::of(&table.columns, table.rows.iter().map(Vec::as_slice), look, indent);
     let heading = table.columns.iter().map(|name| vec![Span::styled(*name, HEADING)]).collect();
-    let rows = table.rows.iter().map(|row| layout.row(row, look));
-    std::iter::once(line(heading, &layout.widths, &layout.numeric)).chain(rows).collect()
+    let heading = line(heading, &layout.widths, &layout.numeric);
+    std::iter::once(heading).chain(table.rows.iter().map(move |row| layout.row(row, look)))
 }
 
 /// Leaves out columns, in this order, until those that stay are not cut and the last one has `least`
@@ -60,7 +60,7 @@ impl Layout {
         let mut kinds = vec![(false, true); names.len()];
         for row in rows {
             for ((width, (any, all)), cell) in widths.iter_mut().zip(&mut kinds).zip(row.as_ref()) {
-                *width = (*width).max(columns(&look.spans(cell)));
+                *width = (*width).max(look.columns(cell));
                 if !matches!(cell, Cell::Faint(_)) {
                     *any = true;
                     *all &= cell.is_number();
@@ -127,7 +127,8 @@ mod tests {
         table.row(cells.iter().map(|text| Cell::Text((*text).to_owned())).collect());
         let at = |width| {
             let look = Look { width: Some(width), ..Look::default() };
-            let rows = lines(&without(table.clone(), &["IMAGE"], 20, look), look, 0);
+            let fitting = without(table.clone(), &["IMAGE"], 20, look);
+            let rows: Vec<_> = lines(&fitting, look, 0).collect();
             rows.iter().map(|row| row.iter().map(|span| &*span.text).collect::<String>()).collect::<Vec<_>>()
         };
         assert!(at(100)[1].contains("corpus-nginx"), "{:?}", at(100));

@@ -56,6 +56,18 @@ impl Look {
         vec![span]
     }
 
+    /// Columns that a cell takes, without drawing it where that is easily told.
+    pub fn columns(self, cell: &Cell) -> usize {
+        let plain = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, 0x20..0x7f)).then_some(bytes.len());
+        let told = match cell {
+            Cell::Text(text) | Cell::Marked(text) | Cell::Faint(text) => plain(text.as_bytes()),
+            Cell::Name(name) => plain(name.as_bytes()),
+            Cell::Count(number) => Some(number.checked_ilog10().unwrap_or(0) as usize + 1),
+            _ => None,
+        };
+        told.unwrap_or_else(|| columns(&self.spans(cell)))
+    }
+
     /// Cells with spaces between them.
     pub fn line(self, cells: &[Cell]) -> Vec<Span> {
         let mut spans = Vec::new();

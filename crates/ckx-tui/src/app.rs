@@ -75,7 +75,7 @@ pub enum Focus {
 /// How far the opening has come.
 pub enum State {
     /// The sources are being read.
-    Opening(Vec<Arc<Progress>>, open::Seen),
+    Opening(open::Seen),
     /// They cannot be.
     Failed(String),
     /// They are open.
@@ -98,6 +98,10 @@ pub struct App {
     pub look: Look,
     /// How far the opening has come.
     pub state: State,
+    /// How far the reading of the sources has come.
+    pub progress: Vec<Arc<Progress>>,
+    /// Whether what is browsed is only what went by of the source so far.
+    pub is_partial: bool,
     /// The tree.
     pub nav: Nav,
     /// Views by line of the tree, each on top of what it was opened from.
@@ -128,7 +132,9 @@ impl App {
         let progress: Vec<_> = sources.list.iter().map(|_| Arc::new(Progress::default())).collect();
         let mut app = Self {
             look,
-            state: State::Opening(progress.clone(), open::Seen::default()),
+            state: State::Opening(open::Seen::default()),
+            progress: progress.clone(),
+            is_partial: false,
             nav: Nav::new(sources.list.len() > 1),
             stacks: HashMap::new(),
             focus: Focus::Nav,
@@ -204,20 +210,11 @@ impl App {
 
     fn app_answer(&mut self, word: &str, answer: Option<Result<crate::job::Answer, String>>) {
         match (word, answer) {
-            ("open", Some(Ok(answer))) => match answer.downcast::<Loaded>() {
-                Ok(loaded) => {
-                    self.state = State::Open((*loaded).into());
-                    self.show_entry();
-                }
-                Err(answer) => {
-                    if let (Ok(seen), State::Opening(_, now)) =
-                        (answer.downcast::<open::Seen>(), &mut self.state)
-                    {
-                        *now = *seen;
-                    }
-                }
-            },
-            ("open", Some(Err(reason))) => self.state = State::Failed(reason),
+            ("open", Some(Ok(answer))) => self.opened(answer),
+            ("open", Some(Err(reason))) => {
+                self.is_partial = false;
+                self.state = State::Failed(reason);
+            }
             ("export", Some(Ok(answer))) => {
                 if let Ok(text) = answer.downcast::<String>() {
                     self.message = Some(*text);
@@ -226,6 +223,33 @@ impl App {
             (_, Some(Err(reason))) => self.message = Some(reason),
             _ => {}
         }
+    }
+
+    /// Takes what there is of the sources: their members, a sight of the first part, or everything.
+    fn opened(&mut self, answer: crate::job::Answer) {
+        let answer = match answer.downcast::<Loaded>() {
+            Ok(loaded) => return self.browse(*loaded, false),
+            Err(answer) => answer,
+        };
+        match answer.downcast::<open::Partial>() {
+            Ok(partial) => self.browse(partial.0, true),
+            Err(answer) => {
+                if let (Ok(seen), State::Opening(now)) = (answer.downcast::<open::Seen>(), &mut self.state) {
+                    *now = *seen;
+                }
+            }
+        }
+    }
+
+    /// Shows what was loaded. Views of an earlier sight stay where they are and load again.
+    fn browse(&mut self, loaded: Loaded, is_partial: bool) {
+        self.state = State::Open(loaded.into());
+        self.is_partial = is_partial;
+        let slots = self.stacks.iter().flat_map(|(entry, stack)| stack.iter().map(|slot| (*entry, slot.id)));
+        for (entry, id) in slots.collect::<Vec<_>>() {
+            self.with_view(entry, id, |view, cx| view.restart(cx));
+        }
+        self.show_entry();
     }
 
     /// Lets something work on a view, then does what it asked for.
@@ -313,7 +337,9 @@ impl App {
 
     /// Whether something moves although nobody presses a key.
     pub fn is_busy(&self) -> bool {
-        matches!(self.state, State::Opening(..)) || self.top().is_some_and(|slot| slot.view.is_busy())
+        self.is_partial
+            || matches!(self.state, State::Opening(_))
+            || self.top().is_some_and(|slot| slot.view.is_busy())
     }
 
     fn key(&mut self, key: KeyEvent) {

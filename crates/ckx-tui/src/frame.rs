@@ -122,15 +122,13 @@ fn view(app: &App, area: Rect, buffer: &mut Buffer) {
     let has_focus = app.focus == Focus::View && app.prompt.is_none();
     let title = match &app.state {
         State::Open(_) => title(app),
-        State::Opening(..) => "opening".to_owned(),
+        State::Opening(_) => "opening".to_owned(),
         State::Failed(_) => "cannot be opened".to_owned(),
     };
     bordered(&title, area, has_focus, buffer, look);
     match &app.state {
-        State::Opening(progress, seen) => {
-            let done = progress.iter().map(|progress| progress.done()).sum::<u64>();
-            let total: Option<u64> = progress.iter().map(|progress| progress.total()).sum();
-            let mut lines = vec![reading(done, total, app.ticks)];
+        State::Opening(seen) => {
+            let mut lines = vec![reading(app)];
             if seen.members > 0 {
                 lines.push(format!("{} members so far", seen.members));
                 lines.extend(seen.last.iter().map(|name| format!("  {name}")));
@@ -149,9 +147,12 @@ fn view(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn reading(done: u64, total: Option<u64>, ticks: usize) -> String {
+/// How far the sources are read.
+fn reading(app: &App) -> String {
+    let done = app.progress.iter().map(|progress| progress.done()).sum::<u64>();
+    let total: Option<u64> = app.progress.iter().map(|progress| progress.total()).sum();
     let turning = ['|', '/', '-', '\\'];
-    let turn = turning.get(ticks % turning.len()).unwrap_or(&' ');
+    let turn = turning.get(app.ticks % turning.len()).unwrap_or(&' ');
     match total {
         // What is mapped is not read.
         _ if done == 0 => format!("{turn} reading"),
@@ -197,6 +198,10 @@ fn bottom(app: &App, layout: &Layout, buffer: &mut Buffer) -> Option<Position> {
     let right_wide = columns(&right);
     let left = match &app.message {
         Some(message) => Span::styled(safe(message), look.theme.marked),
+        // What is missing may still come.
+        None if app.is_partial => {
+            Span::styled(format!("{}: this is what came so far", reading(app)), look.theme.marked)
+        }
         None => Span::raw(source_line(app)),
     };
     let mut spans = fit(vec![left], width.saturating_sub(right_wide + 2), look);

@@ -13,6 +13,9 @@ use crate::theme::Look;
 use crate::view::outline::{OutlineView, place, select};
 use crate::view::{Loaded, VIEWS, View, ViewSpec, other_sections};
 
+/// Sections whose row of [`VIEWS`] has another title.
+const NAMES: [(&str, &str); 2] = [("descriptors", "files"), ("rootfs-diff", "rootfs changes")];
+
 /// A line of the tree: a row of [`VIEWS`], or a section below one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Entry {
@@ -127,6 +130,7 @@ impl Nav {
 
     /// Selects a row of [`VIEWS`] or a section by what its name begins with, and unfolds what hides it.
     pub fn find(&mut self, word: &str) -> bool {
+        let word = NAMES.iter().find(|(name, _)| *name == word).map_or(word, |(_, title)| title);
         let found = self.views().find_map(|(row, view)| {
             let sections = view.sections.iter().map(|name| (*name, Entry::Section(row, name)));
             let mut all = std::iter::once((view.title, Entry::View(row))).chain(sections);

@@ -1,7 +1,7 @@
 //! What a reader wants of a source that is decoded once.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -79,8 +79,13 @@ impl Kept<'_> {
 
     /// The source so far, as an archive: its members share their content with it.
     pub fn archive(&self) -> Archive {
+        self.archive_at(Path::new(""))
+    }
+
+    /// The same, of a source that may be opened once more by its path.
+    pub fn archive_at(&self, path: &Path) -> Archive {
         let source = Source {
-            path: PathBuf::new(),
+            path: path.to_owned(),
             form: Form::Tar,
             compression: Compression::None,
             backing: Backing::Streamed,

@@ -66,6 +66,11 @@ pub trait View: Any {
     /// Starts what has to be done before it can show anything.
     fn start(&mut self, _: &mut Cx<'_>) {}
 
+    /// Does it once more, because more of the source is there.
+    fn restart(&mut self, cx: &mut Cx<'_>) {
+        self.start(cx);
+    }
+
     /// Takes a key. Whether it had a use for it.
     fn act(&mut self, action: Action, cx: &mut Cx<'_>) -> bool;
 

@@ -181,6 +181,12 @@ impl View for OutlineView {
         cx.job("load", move |_| Ok(Box::new(source.collect(&loaded))));
     }
 
+    fn restart(&mut self, cx: &mut Cx<'_>) {
+        // Rows are folded by their number, which may be another's now.
+        self.folded.clear();
+        self.start(cx);
+    }
+
     fn act(&mut self, action: Action, cx: &mut Cx<'_>) -> bool {
         let Some(at) = self.selected() else {
             return false;
@@ -212,7 +218,7 @@ impl View for OutlineView {
                         .rows()
                         .and_then(|rows| rows.get(0))
                         .is_some_and(|row| matches!(row.kind, Kind::Headings(_)));
-                    if has_heading {
+                    if has_heading && self.scroll.at == 0 {
                         self.scroll.select(1);
                     }
                     if !self.filter.is_empty() {

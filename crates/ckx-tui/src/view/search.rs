@@ -154,9 +154,7 @@ fn run(loaded: &Loaded, pattern: &Pattern, seen: &Arc<AtomicU64>, work: &Work) -
 /// decoded once more while it goes by, of a pipe as much as can be held. What could not be seen.
 fn show(checkpoint: &Checkpoint, sink: &mut dyn Sink) -> Vec<String> {
     let source = checkpoint.archive().source();
-    let is_again = checkpoint.options().archive.remote.is_some()
-        || source.path.metadata().is_ok_and(|file| file.is_file());
-    if source.backing == Backing::Streamed && is_again {
+    if source.backing == Backing::Streamed && is_file(checkpoint) {
         let options = Options {
             archive: ckx_archive::Options { progress: None, ..checkpoint.options().archive.clone() },
             ..checkpoint.options().clone()
@@ -173,6 +171,12 @@ fn show(checkpoint: &Checkpoint, sink: &mut dyn Sink) -> Vec<String> {
     };
     let issues = sweep(&areas(&memory), sink);
     memory.issue().into_iter().chain(&issues).map(ToString::to_string).collect()
+}
+
+/// Whether the source can be read once more.
+fn is_file(checkpoint: &Checkpoint) -> bool {
+    let is_remote = checkpoint.options().archive.remote.is_some();
+    is_remote || checkpoint.archive().source().path.metadata().is_ok_and(|file| file.is_file())
 }
 
 /// The places where processes see what was found.
@@ -206,6 +210,15 @@ impl View for SearchView {
     fn start(&mut self, cx: &mut Cx<'_>) {
         let (loaded, pattern, seen) = (cx.loaded.clone(), self.pattern.clone(), self.seen.clone());
         cx.job("search", move |work| Ok(Box::new(run(&loaded, &pattern, &seen, work))));
+    }
+
+    fn restart(&mut self, cx: &mut Cx<'_>) {
+        // A file is searched whole from the start.
+        if !is_file(&cx.loaded.checkpoint) {
+            self.list.set(Vec::new(), cx);
+            (self.found, self.seen, self.is_running) = (0, Arc::default(), true);
+            self.start(cx);
+        }
     }
 
     fn act(&mut self, action: Action, cx: &mut Cx<'_>) -> bool {

@@ -64,18 +64,34 @@ impl Driver {
     pub fn settle(&mut self) {
         self.effects();
         while !self.jobs.is_idle() {
-            match self.events.recv_timeout(PATIENCE) {
-                Ok(Event::Job(notice)) => {
-                    let ended = notice.is_end.then_some(notice.topic);
-                    self.app.notice(notice);
-                    if let Some(topic) = ended {
-                        self.jobs.ended(topic);
-                    }
-                }
-                other => panic!("{other:?}"),
-            }
-            self.effects();
+            let event = self.events.recv_timeout(PATIENCE).expect("jobs end");
+            self.take(event);
         }
+    }
+
+    /// Waits until the screen has this text, whatever else is still to come.
+    pub fn wait_for(&mut self, text: &str) {
+        self.effects();
+        while !self.screen().contains(text) {
+            let Ok(event) = self.events.recv_timeout(PATIENCE) else {
+                panic!("{text} does not come:\n{}", self.screen())
+            };
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Job(notice) => {
+                let ended = notice.is_end.then_some(notice.topic);
+                self.app.notice(notice);
+                if let Some(topic) = ended {
+                    self.jobs.ended(topic);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        self.effects();
     }
 
     /// Presses keys: characters, and names in angle brackets (`<Enter>`, `<C-d>`), and waits after each for

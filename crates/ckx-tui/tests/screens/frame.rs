@@ -2,7 +2,7 @@
 
 use ckx_core::inspect::SECTIONS;
 
-use crate::driver::{Driver, assert_screen, fixture, pictures};
+use crate::driver::{Driver, SIZES, assert_screen, fixture, pictures};
 
 const NGINX: &str = "nginx-crio-1.tar.zst";
 
@@ -39,6 +39,34 @@ fn warnings() {
 #[test]
 fn memory_of_the_processes() {
     pictures("memory", &[NGINX], "3<Enter>j");
+}
+
+/// Every line of the tree with the view that it leads to.
+#[test]
+fn the_whole_tree() {
+    for (width, height) in SIZES {
+        let mut driver = Driver::open(&[fixture(NGINX)], (width, height));
+        driver.press("Z");
+        for line in 1.. {
+            let screen = driver.screen();
+            let title = screen.lines().next().and_then(|line| line.rsplit_once("┌ ")).expect("a title").1;
+            let name = title.trim_matches(['─', '┐', ' ']).replace(' ', "-");
+            assert_screen!(format!("tree-{line:02}-{name}-{width}x{height}"), driver);
+            if driver.press("j").screen() == screen {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn sections_are_found_by_their_names() {
+    let mut driver = Driver::open(&[fixture(NGINX)], (100, 30));
+    for section in SECTIONS {
+        let screen = driver.press(&format!(":{}<Enter>", section.name)).screen();
+        let title = screen.lines().next().unwrap_or_default();
+        assert!(title.contains(&format!(" {} ", section.name)), "{} in {title}", section.name);
+    }
 }
 
 #[test]

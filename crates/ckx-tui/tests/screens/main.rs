@@ -3,4 +3,5 @@
 mod driver;
 mod frame;
 mod hostile;
+mod opening;
 mod views;

@@ -164,6 +164,27 @@ fn signals_give_the_terminal_back() {
     }
 }
 
+#[test]
+fn the_mouse_selects_and_scrolls() {
+    let mut terminal = Terminal::start(&["tui", NGINX], &[]);
+    terminal.wait("localhost/corpus-nginx:1");
+    assert!(taken(terminal.screen.lock().expect("no panic").screen())[3]);
+    // The third line of the tree, then the second of what is in it.
+    terminal.press("\x1b[<0;5;4M\x1b[<0;5;4m");
+    terminal.wait("IN DUMP");
+    terminal.press("\x1b[<0;40;4M\x1b[<0;40;4m");
+    terminal.wait("3/6");
+    terminal.press("\x1b[<65;40;4M");
+    terminal.wait("6/6");
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+    let mut terminal = Terminal::start(&["tui", "--no-mouse", NGINX], &[]);
+    terminal.wait("localhost/corpus-nginx:1");
+    assert!(!taken(terminal.screen.lock().expect("no panic").screen())[3]);
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+}
+
 /// Whether a process is stopped: its state in `/proc/PID/stat`, after the name.
 fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");

@@ -137,3 +137,50 @@ pub fn listen(events: &Sender<Event>) -> io::Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::Taken;
+
+    const CHILD: &str = "CKX_TEST_PANICS";
+
+    /// What the other test starts on a terminal of its own.
+    #[test]
+    fn a_screen_that_panics() {
+        if std::env::var_os(CHILD).is_some() {
+            let _taken = Taken::new(true).expect("a terminal");
+            panic!("on purpose, while drawing");
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_is_read() {
+        let pair = native_pty_system().openpty(PtySize::default()).expect("a terminal");
+        let mut command = CommandBuilder::new(std::env::current_exe().expect("a path"));
+        command.args(["terminal::tests::a_screen_that_panics", "--exact", "--nocapture"]);
+        command.env(CHILD, "1");
+        command.env("RUST_BACKTRACE", "0");
+        let mut child = pair.slave.spawn_command(command).expect("it starts");
+        drop(pair.slave);
+        let mut written = Vec::new();
+        let mut reader = pair.master.try_clone_reader().expect("it can be read");
+        // The end of a terminal is an error.
+        let _ = reader.read_to_end(&mut written);
+        assert!(!child.wait().expect("it ends").success());
+        let size = |size: u16| size.try_into().expect("not zero");
+        let mut screen = vt100::Parser::new(size(24), size(80), 0);
+        screen.process(&written);
+        let screen = screen.screen();
+        assert!(written.windows(8).any(|bytes| bytes == b"\x1b[?1049h"), "the other screen was taken");
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert!(screen.contents().contains("on purpose, while drawing"), "{}", screen.contents());
+        let modes = pair.master.get_termios().expect("a terminal has modes").local_flags.bits();
+        // What is typed is seen, and is handed on by lines.
+        assert_eq!(modes & 0o12, 0o12);
+    }
+}

@@ -100,8 +100,6 @@ pub struct App {
     pub state: State,
     /// How far the reading of the sources has come.
     pub progress: Vec<Arc<Progress>>,
-    /// Whether what is browsed is only what went by of the source so far.
-    pub is_partial: bool,
     /// The tree.
     pub nav: Nav,
     /// Views by line of the tree, each on top of what it was opened from.
@@ -134,7 +132,6 @@ impl App {
             look,
             state: State::Opening(open::Seen::default()),
             progress: progress.clone(),
-            is_partial: false,
             nav: Nav::new(sources.list.len() > 1),
             stacks: HashMap::new(),
             focus: Focus::Nav,
@@ -211,10 +208,7 @@ impl App {
     fn app_answer(&mut self, word: &str, answer: Option<Result<crate::job::Answer, String>>) {
         match (word, answer) {
             ("open", Some(Ok(answer))) => self.opened(answer),
-            ("open", Some(Err(reason))) => {
-                self.is_partial = false;
-                self.state = State::Failed(reason);
-            }
+            ("open", Some(Err(reason))) => self.state = State::Failed(reason),
             ("export", Some(Ok(answer))) => {
                 if let Ok(text) = answer.downcast::<String>() {
                     self.message = Some(*text);
@@ -225,14 +219,10 @@ impl App {
         }
     }
 
-    /// Takes what there is of the sources: their members, a sight of the first part, or everything.
+    /// Takes what there is of the sources: their members, what came so far, or everything.
     fn opened(&mut self, answer: crate::job::Answer) {
-        let answer = match answer.downcast::<Loaded>() {
-            Ok(loaded) => return self.browse(*loaded, false),
-            Err(answer) => answer,
-        };
-        match answer.downcast::<open::Partial>() {
-            Ok(partial) => self.browse(partial.0, true),
+        match answer.downcast::<Loaded>() {
+            Ok(loaded) => self.browse(*loaded),
             Err(answer) => {
                 if let (Ok(seen), State::Opening(now)) = (answer.downcast::<open::Seen>(), &mut self.state) {
                     *now = *seen;
@@ -242,9 +232,8 @@ impl App {
     }
 
     /// Shows what was loaded. Views of an earlier sight stay where they are and load again.
-    fn browse(&mut self, loaded: Loaded, is_partial: bool) {
+    fn browse(&mut self, loaded: Loaded) {
         self.state = State::Open(loaded.into());
-        self.is_partial = is_partial;
         let slots = self.stacks.iter().flat_map(|(entry, stack)| stack.iter().map(|slot| (*entry, slot.id)));
         for (entry, id) in slots.collect::<Vec<_>>() {
             self.with_view(entry, id, |view, cx| view.restart(cx));
@@ -335,9 +324,14 @@ impl App {
         }
     }
 
+    /// Whether what is browsed is only what went by of the source so far.
+    pub fn is_partial(&self) -> bool {
+        self.loaded().is_some_and(|loaded| loaded.is_partial)
+    }
+
     /// Whether something moves although nobody presses a key.
     pub fn is_busy(&self) -> bool {
-        self.is_partial
+        self.is_partial()
             || matches!(self.state, State::Opening(_))
             || self.top().is_some_and(|slot| slot.view.is_busy())
     }

@@ -199,7 +199,7 @@ fn bottom(app: &App, layout: &Layout, buffer: &mut Buffer) -> Option<Position> {
     let left = match &app.message {
         Some(message) => Span::styled(safe(message), look.theme.marked),
         // What is missing may still come.
-        None if app.is_partial => {
+        None if app.is_partial() => {
             Span::styled(format!("{}: this is what came so far", reading(app)), look.theme.marked)
         }
         None => Span::raw(source_line(app)),

@@ -29,9 +29,6 @@ const LAST: usize = 12;
 /// Time between two messages about it.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// What went by of a source so far, to be browsed until the rest has.
-pub struct Partial(pub Loaded);
-
 /// A member of this size takes so long that what came before it is shown meanwhile.
 const LARGE: u64 = 1 << 20;
 
@@ -58,7 +55,7 @@ pub fn job(sources: Sources, progress: Vec<Arc<Progress>>) -> Job {
         }
         let mut open = open.into_iter();
         let checkpoint = open.next().ok_or("there is no source")?;
-        Ok(Box::new(Loaded { checkpoint, other: open.next(), spaces: Spaces::default() }))
+        Ok(Box::new(Loaded { checkpoint, other: open.next(), spaces: Spaces::default(), is_partial: false }))
     })
 }
 
@@ -117,8 +114,8 @@ impl<'a> Watched<'a> {
         }
         self.shown = Some((Instant::now(), self.seen.members));
         let checkpoint = ready(Checkpoint::from_archive(kept.archive_at(self.path), self.options.clone()));
-        let sight = Loaded { checkpoint, other: None, spaces: Spaces::default() };
-        self.work.send(Box::new(Partial(sight)));
+        let sight = Loaded { checkpoint, other: None, spaces: Spaces::default(), is_partial: true };
+        self.work.send(Box::new(sight));
     }
 }
 

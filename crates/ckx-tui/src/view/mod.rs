@@ -37,6 +37,8 @@ pub struct Loaded {
     pub other: Option<Arc<Checkpoint>>,
     /// Memory that was read.
     pub spaces: Spaces,
+    /// Whether it is only what went by of the source so far.
+    pub is_partial: bool,
 }
 
 /// One of the two checkpoints.

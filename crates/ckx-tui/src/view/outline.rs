@@ -52,6 +52,7 @@ pub struct OutlineView {
 struct Content {
     rows: Arc<Rows>,
     report: Option<Arc<dyn Report>>,
+    is_partial: bool,
 }
 
 impl OutlineView {
@@ -244,14 +245,15 @@ impl View for OutlineView {
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, look: Look, has_focus: bool) {
-        let rows = match &self.content {
+        let (rows, is_partial) = match &self.content {
             None => return note("collecting", area, buffer, look),
             Some(Err(reason)) => return note(reason, area, buffer, look),
-            Some(Ok(content)) => &content.rows,
+            Some(Ok(content)) => (&content.rows, content.is_partial),
         };
         if self.shown.is_empty() {
             let nothing = match (&self.source, self.filter.is_empty()) {
                 (_, false) => "nothing matches the filter",
+                _ if is_partial => "nothing of this so far: the source is still being decoded",
                 (Source::Warnings, true) => "nothing is missing or broken",
                 (_, true) => "nothing of this in the checkpoint",
             };
@@ -391,12 +393,14 @@ fn write_rows(rows: &Rows, stop: &dyn Fn() -> bool, out: &mut dyn Write) -> Resu
 impl Source {
     fn collect(self, loaded: &Loaded) -> Content {
         let checkpoint = &*loaded.checkpoint;
-        let plain = |outline: Outline| Content { rows: Arc::new(outline.into()), report: None };
+        let is_partial = loaded.is_partial;
+        let plain = |outline: Outline| Content { rows: Arc::new(outline.into()), report: None, is_partial };
         match self {
             Self::Section(section) => {
                 let report: Arc<dyn Report> = (section.collect)(checkpoint).into();
-                Content { rows: Arc::new(report.outline().into()), report: Some(report) }
+                Content { rows: Arc::new(report.outline().into()), report: Some(report), is_partial }
             }
+            Self::Warnings if is_partial => plain(Outline::new()),
             Self::Warnings => plain(warnings(checkpoint)),
             Self::Memory => plain(memory(checkpoint)),
         }

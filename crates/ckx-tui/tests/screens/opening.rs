@@ -43,6 +43,8 @@ fn what_came_is_shown_while_the_rest_is_decoded() {
     driver.wait_for("what came so far");
     driver.type_only(":processes<Enter>").wait_for("1 web");
     assert!(!driver.type_only(":files<Enter>").screen().contains("/var/log/web.log"));
+    driver.type_only(":warnings<Enter>").wait_for("nothing of this so far");
+    driver.type_only(":files<Enter>");
     go_on.send(()).expect("it waits");
     writer.join().expect("it wrote everything");
     driver.settle();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ckx_archive::{Archive, Options as ArchiveOptions};
 use ckx_core::Checkpoint;
+use ckx_core::memory::HELD_BYTES;
 use ckx_oci::annotations::ANNOTATIONS;
 use ckx_oci::compress::Method;
 use ckx_oci::destination::Target;
@@ -38,6 +39,7 @@ use crate::ui::Ui;
   ckx repack docker://registry.example/team/web:checkpoint -o tar:checkpoint.tar.zst
   ckx repack --restore-yaml pod.yaml checkpoint.tar -o docker://registry.example/team/web:checkpoint
   ckx repack --base checkpoint-1.tar checkpoint-2.tar -o docker://registry.example/team/web:2
+  ckx repack --parent pre-dump.tar checkpoint.tar -o docker://registry.example/team/web:1
   ckx repack --flatten docker://registry.example/team/web:2 -o tar:checkpoint-2.tar
   ckx repack --target containerd checkpoint-of-crio.tar -o docker://registry.example/team/web:3
   ckx repack --drop ctr.log --rename web-2 --set-env LEVEL=debug checkpoint.tar -o tar:changed.tar
@@ -92,6 +94,10 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Memory")]
 struct MemoryArgs {
+    /// The dump before an incremental one that does not hold it; more of them, the nearest first. It goes
+    /// into the output, or with --flatten its pages do
+    #[arg(long, value_name = "SOURCE")]
+    parent: Vec<PathBuf>,
     /// Earlier checkpoint of the same container: pages that are the same there are not stored again, and
     /// its own stand in a layer that stays the same
     #[arg(long, value_name = "EARLIER")]
@@ -181,8 +187,11 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         mount_from.extend(repository_of(&pulled, target));
         options.remote = Some(Arc::new(pulled));
     }
-    let checkpoint = open(source, options, args.edits.target.is_some())?;
-    let base = args.memory.base.as_deref().map(|path| args.open_base(path, target, &mut mount_from));
+    let mut checkpoint = open(source, options, KEPT_BYTES, args.edits.target.is_some())?;
+    if let Some(previous) = args.open_parents(target, &mut mount_from)? {
+        checkpoint = checkpoint.with_previous(previous);
+    }
+    let base = args.memory.base.as_deref().map(|path| args.open_earlier(path, KEPT_BYTES, target, &mut mount_from));
     let base = base.transpose()?;
     let report = watched("pushing", |progress| {
         let mut options = args.options();
@@ -202,9 +211,14 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn open(source: &Path, options: ArchiveOptions, looks_at_changes: bool) -> Result<Checkpoint, CliError> {
+fn open(
+    source: &Path,
+    options: ArchiveOptions,
+    kept_bytes: u64,
+    looks_at_changes: bool,
+) -> Result<Checkpoint, CliError> {
     let archive = watched("reading", |progress| {
-        let mut keeping = Keeping::of_large(KEPT_BYTES).and_changes(looks_at_changes);
+        let mut keeping = Keeping::of_large(kept_bytes).and_changes(looks_at_changes);
         Archive::open(source, &mut keeping, ArchiveOptions { progress, ..options })
     })?;
     let checkpoint = Checkpoint::from_archive(archive, ckx_core::Options::default());
@@ -219,9 +233,10 @@ fn open(source: &Path, options: ArchiveOptions, looks_at_changes: bool) -> Resul
 
 impl Args {
     /// Opens the earlier checkpoint.
-    fn open_base(
+    fn open_earlier(
         &self,
         path: &Path,
+        kept_bytes: u64,
         target: &Target,
         mount_from: &mut Vec<String>,
     ) -> Result<Checkpoint, CliError> {
@@ -230,12 +245,30 @@ impl Args {
             mount_from.extend(repository_of(&pulled, target));
             options.remote = Some(Arc::new(pulled));
         }
-        open(path, options, false)
+        open(path, options, kept_bytes, false)
+    }
+
+    /// Opens the dumps before an incremental one, each with those before it.
+    fn open_parents(
+        &self,
+        target: &Target,
+        mount_from: &mut Vec<String>,
+    ) -> Result<Option<Checkpoint>, CliError> {
+        let mut previous: Option<Checkpoint> = None;
+        for path in self.memory.parent.iter().rev() {
+            let opened = self.open_earlier(path, HELD_BYTES, target, mount_from)?;
+            previous = Some(match previous {
+                Some(before) => opened.with_previous(before),
+                None => opened,
+            });
+        }
+        Ok(previous)
     }
 
     /// Refuses to put a file in the place of what is read.
     fn spare_inputs(&self, source: &Path, target: &Target) -> Result<(), CliError> {
-        let inputs: Vec<&Path> = [Some(source), self.memory.base.as_deref()].into_iter().flatten().collect();
+        let earlier = self.memory.base.iter().chain(&self.memory.parent).map(PathBuf::as_path);
+        let inputs: Vec<&Path> = std::iter::once(source).chain(earlier).collect();
         let file = match target {
             Target::Tar(path) | Target::OciArchive(path, _) => Some(path.as_path()),
             Target::Layout(..) | Target::Directory(_) | Target::Registry(_) => None,

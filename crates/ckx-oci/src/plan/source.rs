@@ -82,7 +82,8 @@ impl Plan {
             plan.put(member.name.clone(), entry(archive, member)?);
         }
         plan.add_directories();
-        if purpose == Purpose::Image {
+        // A dump before that was given apart is put there when the memory is looked at.
+        if purpose == Purpose::Image && checkpoint.previous().is_none() {
             plan.move_parent(checkpoint.images_directory())?;
         }
         Ok(plan)
@@ -102,7 +103,7 @@ impl Plan {
                 "the earlier dump that `{}` leads to is not in the source",
                 Name::from(&link)
             ))
-            .hinted("pages of memory are missing: repack a full dump instead"));
+            .hinted("pages of memory are in it: name the archive that has it with --parent"));
         };
         self.remove(&link);
         for name in members {

@@ -27,7 +27,7 @@ impl<'a> Base<'a> {
             let names = checkpoint.image_members().map(|(name, _)| name);
             names.filter(|name| is_map(name)).map(<[u8]>::to_vec).collect()
         };
-        check_facts(&Facts::of(checkpoint), &Facts::of(earlier))?;
+        check_facts(&Facts::of(checkpoint), &Facts::of(earlier), &other)?;
         let known = maps(earlier);
         if !maps(checkpoint).iter().any(|name| known.contains(name)) {
             return Err(other("it has no process and no shared memory in common with the checkpoint"));
@@ -68,7 +68,7 @@ impl<'a> Base<'a> {
     }
 }
 
-fn is_map(name: &[u8]) -> bool {
+pub(super) fn is_map(name: &[u8]) -> bool {
     name.starts_with(b"pagemap-") && name.ends_with(b".img")
 }
 
@@ -77,7 +77,8 @@ fn other(reason: &str) -> Error {
         .hinted("--base takes an earlier checkpoint of the same container")
 }
 
-fn check_facts(new: &Facts, earlier: &Facts) -> Result<(), Error> {
+/// Refuses a checkpoint of another container or machine; `other` says of what kind it should be.
+pub(super) fn check_facts(new: &Facts, earlier: &Facts, other: &dyn Fn(&str) -> Error) -> Result<(), Error> {
     let pairs = [
         ("it is a checkpoint of the container", new.container_name(), earlier.container_name()),
         (
@@ -98,7 +99,7 @@ fn check_facts(new: &Facts, earlier: &Facts) -> Result<(), Error> {
 }
 
 /// The page maps and pages of a checkpoint and of those that it stands on.
-fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error> {
+pub(super) fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error> {
     let plan = Plan::of(earlier, Purpose::Image)?;
     let images = earlier.images_directory();
     let mut files = Vec::new();

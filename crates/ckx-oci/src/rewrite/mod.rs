@@ -3,6 +3,7 @@
 mod base;
 mod pagemap;
 mod pages;
+mod parents;
 
 use ckx_archive::tarball::EntryKind;
 use ckx_core::memory::Memory;
@@ -65,9 +66,17 @@ pub(crate) fn apply(
     base: Option<&Checkpoint>,
     options: MemoryOptions,
 ) -> Result<Option<Delta>, Error> {
+    if checkpoint.previous().is_some() {
+        let memory = Memory::at_hand(checkpoint);
+        let names = parents::maps(checkpoint);
+        parents::check(checkpoint, names.iter().map(|name| (name.as_str(), memory.chain(name))))?;
+    }
     let Some(earlier) = base else {
         if options.flatten || options.drop_zero_pages {
             Rewriting::new(checkpoint, None, options).apply(plan)?;
+        }
+        if !options.flatten && checkpoint.previous().is_some() {
+            parents::put(plan, checkpoint)?;
         }
         return Ok(None);
     };
@@ -156,15 +165,10 @@ impl<'a> Rewriting<'a> {
         if let Some(issue) = self.memory.issue() {
             return Err(Error::Image { member: issue.image.clone(), reason: issue.reason.clone() });
         }
-        let mut names: Vec<&[u8]> = self.checkpoint.image_members().map(|(name, _)| name).collect();
-        names.retain(|name| name.starts_with(b"pagemap-") && name.ends_with(b".img"));
-        names.sort_unstable();
         let mut done = Vec::new();
-        for name in names {
-            // Those of CRIU are numbers and words; others are not its images.
-            let Ok(name) = std::str::from_utf8(name) else { continue };
-            if let Some((pages, rewritten)) = self.rewrite_one(name)? {
-                done.push((name.to_owned(), pages, rewritten));
+        for name in parents::maps(self.checkpoint) {
+            if let Some((pages, rewritten)) = self.rewrite_one(&name)? {
+                done.push((name, pages, rewritten));
             }
         }
         Ok(Done(done))
@@ -197,7 +201,7 @@ impl<'a> Rewriting<'a> {
             base: before.as_ref(),
             keeps_parent: !self.options.flatten,
             zeros: &zeros,
-            streamed: &|member| self.streamed(member),
+            streamed: &|member, level| self.streamed(member, level),
         };
         let rewritten = rewrite(name, &chain, writer, &manner)?;
         let counts = rewritten.counts;
@@ -220,7 +224,11 @@ impl<'a> Rewriting<'a> {
         ranges
     }
 
-    fn streamed(&self, name: &[u8]) -> Option<StreamedMember> {
+    /// A member with pages that is decoded again; of a dump in another source there is none.
+    fn streamed(&self, name: &[u8], level: usize) -> Option<StreamedMember> {
+        if level > 0 && self.checkpoint.previous().is_some() {
+            return None;
+        }
         let member = self.checkpoint.archive().get(name)?;
         Some(StreamedMember { origin: Origin::Own, name: name.into(), size: member.size_bytes })
     }

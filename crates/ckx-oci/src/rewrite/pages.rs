@@ -18,8 +18,8 @@ pub(super) struct Manner<'a> {
     pub keeps_parent: bool,
     /// Ranges, sorted, in which a page of zeros need not be stored.
     pub zeros: &'a [(u64, u64)],
-    /// A member that can be decoded again.
-    pub streamed: &'a (dyn Fn(&[u8]) -> Option<StreamedMember> + Sync),
+    /// A member of a dump, so many steps back, that can be decoded again.
+    pub streamed: &'a (dyn Fn(&[u8], usize) -> Option<StreamedMember> + Sync),
 }
 
 /// Pages by what became of them.
@@ -186,7 +186,7 @@ impl Output<'_> {
                 let part = run.cut(start, end);
                 let known = self.chain.stored_at(&part);
                 let (offset, flags) = known.map_or((None, 0), |known| (known.offset, known.flags));
-                let member = known.and_then(|known| (self.manner.streamed)(known.member));
+                let member = known.and_then(|known| (self.manner.streamed)(known.member, run.level));
                 self.store(part, member, offset)?;
                 (&mut self.counts.stored, stored_flags(flags))
             }

@@ -36,8 +36,11 @@ pub fn flat(source: &Path, place: &Path, name: &str) -> PathBuf {
     file
 }
 
-/// All pages by map and address; what cannot be read has its reason.
-fn pages(checkpoint: &Checkpoint) -> BTreeMap<(String, u64), Result<Vec<u8>, String>> {
+/// Pages by map and address; what cannot be read has its reason.
+pub type Pages = BTreeMap<(String, u64), Result<Vec<u8>, String>>;
+
+/// All pages.
+pub fn pages(checkpoint: &Checkpoint) -> Pages {
     let memory = Memory::at_hand(checkpoint);
     let mut found = BTreeMap::new();
     for (name, _) in checkpoint.image_members().filter(|(name, _)| name.starts_with(b"pagemap-")) {
@@ -58,10 +61,13 @@ fn pages(checkpoint: &Checkpoint) -> BTreeMap<(String, u64), Result<Vec<u8>, Str
 }
 
 pub fn check_same_memory(a: &Path, b: &Path) {
-    let (a, b) = (pages(&open(a)), pages(&open(b)));
+    check_same_pages(&pages(&open(a)), &pages(&open(b)));
+}
+
+pub fn check_same_pages(a: &Pages, b: &Pages) {
     assert!(!a.is_empty());
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
-    for (place, page) in &a {
+    for (place, page) in a {
         assert!(page.is_ok(), "{place:x?}: {page:?}");
         assert!(b[place] == *page, "{place:x?} differs");
     }
@@ -71,7 +77,7 @@ pub fn layer<'r>(report: &'r Report, kind: &str) -> Vec<&'r ckx_oci::layer::Laye
     report.image.as_ref().unwrap().layers.iter().filter(|layer| layer.kind == kind).collect()
 }
 
-fn find(archives: &[PathBuf], name: &str) -> PathBuf {
+pub fn find(archives: &[PathBuf], name: &str) -> PathBuf {
     archives.iter().find(|path| path.ends_with(name)).unwrap_or_else(|| panic!("no {name}")).clone()
 }
 
@@ -115,7 +121,7 @@ fn a_delta_of_the_corpus_is_small_and_holds_the_same_memory() {
 }
 
 /// What `inspect` tells of a checkpoint, but the size of its files and where they lie.
-fn inspected(checkpoint: &Checkpoint) -> BTreeMap<&'static str, serde_json::Value> {
+pub fn inspected(checkpoint: &Checkpoint) -> BTreeMap<&'static str, serde_json::Value> {
     let sections: Vec<_> =
         inspect::SECTIONS.iter().filter(|section| !["images", "overview"].contains(&section.name)).collect();
     let reports = inspect::collect(checkpoint, &sections);

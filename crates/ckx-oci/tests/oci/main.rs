@@ -7,6 +7,7 @@ mod delta_machines;
 mod distribution;
 mod edits;
 mod layouts;
+mod parents;
 mod registry;
 mod support;
 mod tools;

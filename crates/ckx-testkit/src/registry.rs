@@ -275,6 +275,8 @@ impl State {
             self.blob(request, &key)
         } else if let Some(key) = split("/manifests/") {
             self.manifest(request, key, body)
+        } else if let Some((repository, _)) = split("/tags/list") {
+            self.tags(&repository)
         } else {
             Answer::error(404, "no such place")
         }
@@ -299,7 +301,7 @@ impl State {
             Login::Basic => "Basic realm=\"test\"".to_owned(),
             Login::Bearer => {
                 let repository = request.path().trim_start_matches("/v2/");
-                let place = repository.find("/blobs").or(repository.find("/manifests"));
+                let place = ["/blobs", "/manifests", "/tags"].iter().find_map(|place| repository.find(place));
                 let repository = place.and_then(|at| repository.get(..at)).unwrap_or_default();
                 let is_read = ["GET", "HEAD"].contains(&request.method.as_str());
                 let prefix = format!("Bearer repository:{repository}:pull");
@@ -368,6 +370,17 @@ impl State {
             Some(rest) => Answer { body: rest.to_vec(), ..Answer::new(206) },
             None => Answer { body: blob.clone(), ..Answer::new(200) },
         }
+    }
+
+    fn tags(&self, repository: &str) -> Answer {
+        let own = self.manifests.keys().filter(|(place, _)| place == repository);
+        let tags: Vec<String> =
+            own.filter(|(_, name)| !name.contains(':')).map(|(_, tag)| format!("\"{tag}\"")).collect();
+        if tags.is_empty() {
+            return Answer::error(404, "no such repository");
+        }
+        let body = format!(r#"{{"name":"{repository}","tags":[{}]}}"#, tags.join(","));
+        Answer { body: body.into_bytes(), ..Answer::new(200) }
     }
 
     fn manifest(&mut self, request: &Request, key: (String, String), body: Vec<u8>) -> Answer {

@@ -1,12 +1,12 @@
 //! A registry that an image is pushed to.
 //!
 //! Small blobs are kept until their digest is known, and sent only if the registry lacks them. Large ones are
-//! made twice: the first time for their digest, since memory of an earlier checkpoint is mostly there already
-//! and the network is slower than the processor; the second time they are sent while they are made. Nothing
-//! is put on a disk.
+//! sent while they are made to a repository that is new. To others they are made twice: the first time for
+//! their digest, since memory of an earlier checkpoint is mostly there already and the network is slower than
+//! the processor; the second time they are sent. Nothing is put on a disk.
 
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::destination::{Commit, Destination};
 use crate::image::Descriptor;
@@ -14,13 +14,15 @@ use crate::registry::{Begun, Failure, Kind, Registry, Upload};
 use crate::{Digest, Error};
 
 /// How often a blob is sent from its beginning after the registry lost it.
-const RESTARTS: u32 = 3;
+const RESTARTS: u32 = 5;
 
 /// An image on its way to a registry.
 #[derive(Debug)]
 pub struct Push {
     registry: Arc<Registry>,
     underway: Arc<Mutex<Underway>>,
+    /// Whether the repository has nothing yet; asked when a large blob comes.
+    is_new: Arc<OnceLock<bool>>,
     restarts: u32,
 }
 
@@ -43,7 +45,7 @@ impl Push {
             return Err(Error::refused("an image is not pushed to a digest")
                 .hinted("name a tag, as in docker://HOST/NAME:TAG"));
         }
-        Ok(Self { registry, underway: Arc::default(), restarts: 0 })
+        Ok(Self { registry, underway: Arc::default(), is_new: Arc::default(), restarts: 0 })
     }
 
     fn underway(&self) -> MutexGuard<'_, Underway> {
@@ -91,6 +93,8 @@ impl Push {
 
     fn commit_kept(&self, kept: &[u8], digest: Digest) -> Result<Commit, Failure> {
         if self.registry.has(&digest.to_string())? {
+            // Another push was here, maybe one that was cut: large blobs may be there too.
+            let _ = self.is_new.set(false);
             return Ok(Commit::Reused);
         }
         match self.mount(digest)? {
@@ -116,7 +120,7 @@ impl Push {
         })
     }
 
-    /// After the second time.
+    /// After it was sent.
     fn commit_sent(&mut self, upload: Upload, digest: Digest) -> Result<Commit, Failure> {
         let lost = self.underway().failure.take();
         let lost = match lost.map_or_else(|| upload.finish(digest), Err) {
@@ -143,8 +147,11 @@ impl Destination for Push {
             }
         }
         *self.underway() = underway;
-        let kept_bytes = self.registry.settings.kept_bytes;
-        Ok(Box::new(Sink { underway: Arc::clone(&self.underway), kept_bytes }))
+        Ok(Box::new(Sink {
+            underway: Arc::clone(&self.underway),
+            registry: Arc::clone(&self.registry),
+            is_new: Arc::clone(&self.is_new),
+        }))
     }
 
     fn commit(&mut self, digest: Digest, _: u64) -> Result<Commit, Error> {
@@ -191,31 +198,56 @@ impl Destination for Push {
 /// Where the bytes of a blob go.
 struct Sink {
     underway: Arc<Mutex<Underway>>,
-    kept_bytes: usize,
+    registry: Arc<Registry>,
+    is_new: Arc<OnceLock<bool>>,
+}
+
+impl Sink {
+    /// Whether a blob of which nothing is known may be sent: where it cannot be there already.
+    fn may_send(&self) -> bool {
+        self.registry.settings.mount_from.is_empty()
+            && *self.is_new.get_or_init(|| self.registry.is_empty().unwrap_or(false))
+    }
+
+    /// What becomes of a blob that is too large to be kept.
+    fn outgrown(&self, underway: &mut Underway, buffer: &[u8]) -> Result<(), Failure> {
+        let kept = std::mem::take(&mut underway.kept);
+        if !self.may_send() {
+            underway.is_too_large = true;
+            return Ok(());
+        }
+        if let Begun::Upload(upload) = Upload::begin(&self.registry, None)? {
+            let upload = underway.upload.insert(upload);
+            upload.write(&kept)?;
+            upload.write(buffer)?;
+        }
+        Ok(())
+    }
 }
 
 impl Write for Sink {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let mut underway = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
         let underway = &mut *underway;
-        match (&mut underway.upload, &underway.failure) {
+        let result = match (&mut underway.upload, &underway.failure) {
             // It is made to its end, and then once more.
-            (Some(_), Some(_)) => {}
-            (Some(upload), None) => {
-                if let Err(failure) = upload.write(buffer) {
-                    let is_lost = failure.kind == Kind::Lost;
-                    underway.failure = Some(failure);
-                    if !is_lost {
-                        return Err(io::Error::other("the upload failed"));
-                    }
-                }
+            (Some(_), Some(_)) => Ok(()),
+            (Some(upload), None) => upload.write(buffer),
+            (None, _) if underway.is_too_large => Ok(()),
+            (None, _) if underway.kept.len() + buffer.len() > self.registry.settings.kept_bytes => {
+                self.outgrown(underway, buffer)
             }
-            (None, _) if underway.is_too_large => {}
-            (None, _) if underway.kept.len() + buffer.len() > self.kept_bytes => {
-                underway.is_too_large = true;
-                underway.kept = Vec::new();
+            (None, _) => {
+                underway.kept.extend_from_slice(buffer);
+                Ok(())
             }
-            (None, _) => underway.kept.extend_from_slice(buffer),
+        };
+        if let Err(failure) = result {
+            let is_lost = failure.kind == Kind::Lost;
+            underway.failure = Some(failure);
+            if !is_lost {
+                return Err(io::Error::other("the upload failed"));
+            }
         }
         Ok(buffer.len())
     }

@@ -292,6 +292,26 @@ impl Registry {
         })
     }
 
+    /// Whether the repository has no image. One that is refused to tell counts as one that has.
+    pub(crate) fn is_empty(&self) -> Result<bool, Failure> {
+        let url = self.place("tags/list?n=1")?;
+        self.retrying(async || {
+            // The token that is got here is used for sending too.
+            let request = self.request(Method::GET, url.clone(), RegistryOperation::Push).await?;
+            let response = request.send().await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(true);
+            }
+            let body = limited(expect(response, &[StatusCode::OK]).await?, MAX_TAGS).await?;
+            let list: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            Ok(match list.get("tags") {
+                Some(serde_json::Value::Null) => true,
+                Some(serde_json::Value::Array(tags)) => tags.is_empty(),
+                _ => false,
+            })
+        })
+    }
+
     /// Gives the manifest its tag: from here on the image is known. Gives the digest that the registry
     /// computed, if it says.
     pub(crate) fn put_manifest(&self, manifest: &[u8], media_type: &str) -> Result<Option<String>, Failure> {
@@ -308,6 +328,9 @@ impl Registry {
 }
 
 const USER_AGENT: &str = concat!("ckx/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a list of tags that are read: registries that do not know `n` send all of them.
+const MAX_TAGS: usize = 1 << 20;
 
 /// Where the addresses of name servers stand.
 const RESOLV_CONF: &str = "/etc/resolv.conf";

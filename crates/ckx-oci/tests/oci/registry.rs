@@ -130,6 +130,48 @@ fn what_is_there_is_not_sent_again() {
 }
 
 #[test]
+fn large_blobs_go_to_a_new_repository_while_they_are_made() {
+    let registry = Registry::start();
+    for (name, wrong) in [
+        ("new", None),
+        ("cut", Some(Wrong::CutBody(7_000))),
+        ("lost", Some(Wrong::Forget(500))),
+        ("busy", Some(Wrong::Status(503, None))),
+    ] {
+        let asked = registry.asked("HEAD", "/blobs/");
+        if let Some(wrong) = wrong {
+            registry.fail("PATCH", "/uploads/", 1, wrong);
+        }
+        let report = push(&registry.image(&format!("{name}:v1")), FIXTURES[0], streamed()).unwrap();
+        assert!(report.image.unwrap().layers.iter().all(|layer| !layer.reused));
+        assert_eq!(held(&registry, name, "v1"), expected(FIXTURES[0]), "{name}");
+        // Of all blobs only the configuration is looked for before it is sent.
+        assert_eq!(registry.asked("HEAD", "/blobs/"), asked + 1, "{name}");
+    }
+    assert_eq!(registry.asked("GET", "/tags/list"), 4);
+    // A registry that does not tell may have something.
+    registry.fail("GET", "/tags/list", 1, Wrong::Status(403, None));
+    let asked = registry.asked("HEAD", "/blobs/");
+    let report = push(&registry.image("silent:v1"), FIXTURES[0], streamed()).unwrap();
+    assert_eq!(registry.asked("HEAD", "/blobs/"), asked + report.image.unwrap().layers.len() + 1);
+}
+
+#[test]
+fn what_a_failed_push_left_is_not_sent_again() {
+    let registry = Registry::start();
+    let image = registry.image("web:v1");
+    // Memory is too large to be kept, other layers are not.
+    let settings = Settings { kept_bytes: 100_000, ..kept() };
+    registry.fail("PUT", "/manifests/", 1, Wrong::Status(403, None));
+    push(&image, FIXTURES[0], settings.clone()).unwrap_err();
+    let sent = registry.asked("PUT", "/blobs/uploads/");
+    let report = push(&image, FIXTURES[0], settings).unwrap();
+    assert!(report.image.unwrap().layers.iter().all(|layer| layer.reused));
+    assert_eq!(registry.asked("PUT", "/blobs/uploads/"), sent);
+    assert_eq!(held(&registry, "web", "v1"), expected(FIXTURES[0]));
+}
+
+#[test]
 fn blobs_of_other_repositories_are_mounted() {
     let registry = Registry::start();
     push(&registry.image("web:v1"), FIXTURES[0], kept()).unwrap();

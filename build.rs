@@ -1,6 +1,6 @@
-//! Makes the program start fast, and makes it one file that runs on any Linux of its architecture: for a
-//! small image, starting is most of what `ckx` does, and the machine where a checkpoint lies is seldom the
-//! one where the program was built.
+//! Makes the program start fast, and makes it one file that needs no library of the machine: for a small
+//! image, starting is most of what `ckx` does, and the machine where a checkpoint lies is seldom the one
+//! where the program was built.
 //!
 //! - The C library and the unwinder are linked into it. Loading and binding them takes a quarter of the
 //!   time at each start.

@@ -25,8 +25,8 @@ pub(crate) struct Found {
 
 /// Reads a layer back: the blob, the tar in it, and the members of that.
 ///
-/// Both are compared by their marks: their digests are those of bytes with these marks, and three more passes
-/// of SHA-256 would take longer than all else here.
+/// Both are compared by their marks: their digests are those of bytes with these marks, and SHA-256 of
+/// both would take longer than decoding.
 ///
 /// # Errors
 /// When it cannot be read. What is wrong with what is read is in the result.

@@ -191,7 +191,7 @@ fn hash(pieces: &Receiver<Arc<Vec<Bytes>>>) -> Hashes {
 }
 
 /// Compresses pieces, into buffers that were written when there are some: new ones have to be cleared by the
-/// system, which takes as long as a third of the hashing.
+/// system.
 fn work(writing: Writing, queue: &Mutex<Receiver<Job>>, unused: &Mutex<Receiver<Vec<u8>>>) {
     let mut state = State { zstd: None, has_checksums: writing.has_checksums };
     let mut joined = Vec::new();

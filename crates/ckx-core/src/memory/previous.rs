@@ -10,25 +10,31 @@ pub(super) fn previous<'c>(
     checkpoint: &'c Checkpoint,
     directory: &[u8],
 ) -> Option<(&'c Checkpoint, Vec<u8>)> {
-    let is_there = |directory: &Vec<u8>| {
-        let inventory = joined(directory, b"inventory.img");
-        [directory, &inventory].iter().any(|name| checkpoint.archive().get(name).is_some())
-    };
-    match parent_directory(checkpoint, directory).filter(is_there) {
+    match parent_directory(checkpoint, directory).filter(|directory| has(checkpoint, directory)) {
         Some(directory) => Some((checkpoint, directory)),
         None => checkpoint.previous().map(|previous| (previous, previous.images_directory().to_vec())),
     }
 }
 
-/// Directory of the previous dump: what `parent` beside the images names, if that is in the source.
+/// Whether a directory is in the source, with an entry of its own or without.
+fn has(checkpoint: &Checkpoint, directory: &[u8]) -> bool {
+    let is_below = |name: &[u8]| matches!(name.strip_prefix(directory), Some([] | [b'/', ..]));
+    directory.is_empty() || checkpoint.archive().members().iter().any(|member| is_below(&member.name))
+}
+
+/// Directory of the previous dump: `parent` beside the images, or what a link of that name leads to.
 fn parent_directory(checkpoint: &Checkpoint, directory: &[u8]) -> Option<Vec<u8>> {
-    let link = checkpoint.archive().get(&joined(directory, b"parent"))?;
-    if link.kind == EntryKind::Directory {
-        return Some(link.name.to_vec());
+    let parent = joined(directory, b"parent");
+    let link = match checkpoint.archive().get(&parent) {
+        Some(member) if member.kind == EntryKind::Symlink => member.link.as_deref()?,
+        _ => return Some(parent),
+    };
+    if link.starts_with(b"/") {
+        return None;
     }
     let mut parts: Vec<&[u8]> =
         directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    for part in link.link.as_deref()?.split(|byte| *byte == b'/') {
+    for part in link.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => {

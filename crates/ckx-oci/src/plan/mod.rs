@@ -1,6 +1,7 @@
 //! What the output holds, member by member, and in what it differs from the source.
 
 mod content;
+mod parents;
 mod parts;
 mod source;
 mod streamed;
@@ -14,9 +15,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use content::{Content, Patch};
+pub(crate) use parents::{MAX_PARENTS, joined};
 pub use parts::Parts;
 pub use source::{Keeping, Purpose};
-pub(crate) use source::{joined, resolve};
 pub use streamed::{Origin, Sources, StreamedMember};
 pub use without::Without;
 
@@ -106,7 +107,7 @@ impl Plan {
 
     /// Names of the members at a path and below it.
     pub fn below(&self, path: &[u8]) -> Vec<Box<[u8]>> {
-        let is_below = |name: &&[u8]| matches!(name.strip_prefix(path), Some([] | [b'/', ..]));
+        let is_below = |name: &&[u8]| parents::is_below(name, path);
         self.entries().map(|(name, _)| name).filter(is_below).map(Into::into).collect()
     }
 

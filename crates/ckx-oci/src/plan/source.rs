@@ -82,62 +82,12 @@ impl Plan {
             plan.put(member.name.clone(), entry(archive, member)?);
         }
         plan.add_directories();
-        // A dump before that was given apart is put there when the memory is looked at.
+        // With a dump before that was given apart they are moved when that is put there.
         if purpose == Purpose::Image && checkpoint.previous().is_none() {
-            plan.move_parent(checkpoint.images_directory())?;
+            plan.move_parents(checkpoint.images_directory())?;
         }
         Ok(plan)
     }
-
-    /// Moves the images of an earlier dump to where the link to them stands. Podman has them beside the
-    /// images and a link; no engine but Podman looks there, and containerd refuses links.
-    fn move_parent(&mut self, images: &[u8]) -> Result<(), Error> {
-        let link = joined(images, b"parent");
-        let Some(entry) = self.get(&link).filter(|entry| entry.kind == EntryKind::Symlink) else {
-            return Ok(());
-        };
-        let target = resolve(images, &entry.link);
-        let members = target.as_deref().map(|target| self.below(target)).unwrap_or_default();
-        let Some(target) = target.filter(|target| !members.is_empty() && !link.starts_with(target)) else {
-            return Err(Error::refused(format!(
-                "the earlier dump that `{}` leads to is not in the source",
-                Name::from(&link)
-            ))
-            .hinted("pages of memory are in it: name the archive that has it with --parent"));
-        };
-        self.remove(&link);
-        for name in members {
-            let Some(entry) = self.remove(&name) else { continue };
-            let rest = name.strip_prefix(target.as_slice()).unwrap_or_default();
-            self.put([&link, rest].concat(), entry);
-        }
-        let detail = format!("from {}: engines find an earlier dump only here", Name::from(&target));
-        self.note(&link, "renamed", detail);
-        Ok(())
-    }
-}
-
-/// A path in an archive that a link in `directory` leads to; `None` when it leads out of it.
-pub(crate) fn resolve(directory: &[u8], link: &[u8]) -> Option<Vec<u8>> {
-    if link.starts_with(b"/") {
-        return None;
-    }
-    let mut parts: Vec<&[u8]> =
-        directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    for part in link.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    (!parts.is_empty()).then(|| parts.join(&b'/'))
-}
-
-pub(crate) fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
 /// Half a checkpoint is not packed again: whoever restores it would not know.

@@ -97,6 +97,9 @@ impl Upload {
                 attempt = 0;
                 continue;
             };
+            if failure.is_status(404) {
+                return Err(lost(failure));
+            }
             let is_too_large = failure.is_status(413) && part_bytes > MIN_PART;
             if is_too_large {
                 part_bytes = (part_bytes / 2).max(MIN_PART);
@@ -151,7 +154,7 @@ impl Upload {
         let (location, have) = match answer {
             Ok(answer) => answer,
             Err(failure) if matches!(failure.kind, Kind::Status(400 | 404 | 405 | 416)) => {
-                return Err(Failure { kind: Kind::Lost, ..failure });
+                return Err(lost(failure));
             }
             Err(failure) => return Err(failure),
         };
@@ -186,6 +189,9 @@ impl Upload {
                 Ok(()) => break,
                 Err(failure) => failure,
             };
+            if failure.is_status(404) {
+                return Err(lost(failure));
+            }
             attempt += 1;
             if !failure.is_passing() || attempt >= registry.settings.attempts {
                 return Err(failure);
@@ -197,7 +203,7 @@ impl Upload {
             }
             if len > 0 {
                 // Part of the body may have arrived.
-                return Err(Failure { kind: Kind::Lost, ..failure });
+                return Err(lost(failure));
             }
         }
         if let Some(progress) = &registry.settings.progress {
@@ -225,6 +231,11 @@ impl Registry {
             other => other,
         }
     }
+}
+
+/// The registry knows nothing of the upload any more: registries forget those that took long.
+fn lost(failure: Failure) -> Failure {
+    Failure { kind: Kind::Lost, ..failure }
 }
 
 /// Where the next request of an upload goes.

@@ -100,8 +100,9 @@ pub(super) fn check_facts(new: &Facts, earlier: &Facts, other: &dyn Fn(&str) -> 
 
 /// The page maps and pages of a checkpoint and of those that it stands on.
 pub(super) fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error> {
-    let plan = Plan::of(earlier, Purpose::Image)?;
+    let mut plan = Plan::of(earlier, Purpose::Image)?;
     let images = earlier.images_directory();
+    plan.gather_parents(images)?;
     let mut files = Vec::new();
     for (name, entry) in plan.entries() {
         let below = if images.is_empty() {

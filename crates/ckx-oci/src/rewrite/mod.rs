@@ -5,7 +5,6 @@ mod pagemap;
 mod pages;
 mod parents;
 
-use ckx_archive::tarball::EntryKind;
 use ckx_core::memory::Memory;
 use ckx_core::{Checkpoint, Name};
 use ckx_criu::Image;
@@ -18,7 +17,7 @@ pub(crate) use base::Base;
 use self::pagemap::MapWriter;
 use self::pages::{Counts, Manner, rewrite};
 use crate::Error;
-use crate::plan::{Content, Entry, Origin, Plan, StreamedMember, joined, resolve};
+use crate::plan::{Content, Entry, Origin, Plan, StreamedMember, joined};
 
 /// What is to become of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +246,7 @@ impl<'a> Rewriting<'a> {
             plan.note(&name, "rewritten", said(counts));
         }
         if self.options.flatten {
-            remove_parent(plan, &images);
+            remove_parent(plan, &images)?;
         }
         Ok(())
     }
@@ -285,24 +284,16 @@ fn stored_pages(image: Image<'_>) -> u64 {
     stored.map(|entry| entry.pages).fold(0, u64::saturating_add)
 }
 
-/// Takes out the earlier dump of a source: nothing stands on it any more.
-fn remove_parent(plan: &mut Plan, images: &[u8]) {
+/// Takes out the earlier dumps of a source: nothing stands on them any more.
+fn remove_parent(plan: &mut Plan, images: &[u8]) -> Result<(), Error> {
+    plan.gather_parents(images)?;
     let parent = joined(images, b"parent");
-    let Some(entry) = plan.get(&parent) else {
-        for name in plan.below(&parent) {
-            plan.remove(&name);
-        }
-        return;
-    };
-    let mut names = plan.below(&parent);
-    if entry.kind == EntryKind::Symlink
-        && let Some(target) = resolve(images, &entry.link)
-        && !parent.starts_with(&target)
-    {
-        names.extend(plan.below(&target));
-    }
-    for name in names {
+    let is_there = plan.get(&parent).is_some();
+    for name in plan.below(&parent) {
         plan.remove(&name);
     }
-    plan.note(&parent, "dropped", "all pages that were in the earlier dump are stored");
+    if is_there {
+        plan.note(&parent, "dropped", "all pages that were in the earlier dump are stored");
+    }
+    Ok(())
 }

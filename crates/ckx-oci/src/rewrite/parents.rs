@@ -6,10 +6,7 @@ use ckx_core::{Checkpoint, Name};
 use super::base::{check_facts, files, is_map};
 use crate::Error;
 use crate::facts::Facts;
-use crate::plan::{Content, Entry, Plan, joined};
-
-/// Deepest chain that is taken.
-const MAX_PARENTS: usize = 64;
+use crate::plan::{Content, Entry, MAX_PARENTS, Plan, joined};
 
 /// Looks whether the dumps that were given are those that a checkpoint stands on.
 ///
@@ -50,21 +47,22 @@ fn other(reason: &str) -> Error {
     )
 }
 
-/// Puts the dumps where CRIU looks for them: each in a directory `parent` of the one after it.
+/// Puts the dumps where CRIU looks for them: each in a directory `parent` of the one after it. The source may
+/// have the nearest ones itself; what was given stands below them.
 ///
 /// # Errors
-/// [`Error::Refused`] for dumps that cannot be read again.
+/// [`Error::Refused`] for dumps that cannot be read again, and for links that lead to themselves.
 pub(super) fn put(plan: &mut Plan, checkpoint: &Checkpoint) -> Result<(), Error> {
     let images = checkpoint.images_directory();
-    let mut place = joined(images, b"parent");
-    for name in plan.below(&place) {
-        plan.remove(&name);
-    }
+    let gathered = plan.gather_parents(images)?;
+    plan.note_moved(&gathered);
+    let mut place = gathered.end;
     let mut previous = checkpoint.previous();
     for _ in 0..MAX_PARENTS {
         let Some(earlier) = previous else { break };
         let files = files(earlier)?;
         let count = files.len();
+        plan.remove(&place);
         for (name, entry) in files {
             if matches!(entry.content, Content::Streamed(_)) {
                 return Err(Error::refused(format!(
@@ -75,11 +73,12 @@ pub(super) fn put(plan: &mut Plan, checkpoint: &Checkpoint) -> Result<(), Error>
             }
             plan.put(joined(&place, &name), entry);
         }
+        plan.add_directories();
         plan.note(&place, "added", format!("{count} files of the dump before"));
-        place = joined(&place, b"parent");
+        // Behind those that it has itself.
+        place = plan.gather_parents(&place)?.end;
         previous = earlier.previous();
     }
-    plan.add_directories();
     if let Some(directory) = plan.get_mut(images) {
         directory.mode = Entry::directory().mode;
     }

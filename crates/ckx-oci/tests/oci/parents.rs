@@ -1,6 +1,7 @@
 //! Incremental checkpoints whose earlier dumps are in sources of their own.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use ckx_core::Checkpoint;
@@ -102,6 +103,65 @@ fn chains_of_three_are_put_one_below_the_other() {
     let error = write((&with(&at("0"), &[&apart[0]])).into(), &format!("oci:{}", at("x").display()), true);
     assert!(error.unwrap_err().to_string().contains("the parent does not fit"));
     assert!(!at("x").exists());
+}
+
+#[test]
+fn what_is_given_stands_below_what_the_source_has() {
+    let place = tempfile::tempdir().unwrap();
+    let archives = corpus(place.path());
+    if archives.is_empty() {
+        return;
+    }
+    let at = |name: &str| place.path().join(name);
+    let (first, second) = (find(&archives, "nginx-1.tar"), find(&archives, "nginx-2.tar"));
+    let (below, _) = delta(&first, &second, place.path(), "below");
+    let (chain, _) = delta(&below, &second, place.path(), "chain");
+    write((&open(&chain)).into(), &format!("dir:{}", at("0").display()), false).unwrap();
+    // The last dump apart; the one between stays in the source.
+    let own = at("0/checkpoint/parent");
+    fs::rename(own.join("parent"), at("2")).unwrap();
+    fs::copy(at("0/checkpoint/inventory.img"), at("2/inventory.img")).unwrap();
+    let wanted = pages(&open(&second));
+    let check = |round: &str| {
+        let checkpoint = with(&at("0"), &[&at("2")]);
+        check_same_pages(&wanted, &pages(&checkpoint));
+        for (form, flatten) in [("oci", false), ("dir", false), ("oci", true), ("dir", true)] {
+            let name = format!("{round}-{form}-{flatten}");
+            write((&checkpoint).into(), &format!("{form}:{}", at(&name).display()), flatten).unwrap();
+            let output = open(&at(&name));
+            check_same_pages(&wanted, &pages(&output));
+            let kept = output.archive().members().iter().filter(|member| member.name.ends_with(b"pages-1.img"));
+            assert_eq!(kept.count(), if flatten { 1 } else { 3 }, "{name}");
+        }
+    };
+    check("directory");
+    // As CRIU leaves it: links, of which the last leads out of the source.
+    symlink("../../2", own.join("parent")).unwrap();
+    check("dangling");
+    fs::rename(&own, at("0/before")).unwrap();
+    symlink("../before", &own).unwrap();
+    check("links");
+}
+
+#[test]
+fn links_that_lead_to_themselves_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let archives = corpus(place.path());
+    if archives.is_empty() {
+        return;
+    }
+    let at = |name: &str| place.path().join(name);
+    let (first, second) = (find(&archives, "nginx-1.tar"), find(&archives, "nginx-2.tar"));
+    let (chain, _) = delta(&first, &second, place.path(), "chain");
+    write((&open(&chain)).into(), &format!("dir:{}", at("0").display()), false).unwrap();
+    let own = at("0/checkpoint/parent");
+    for link in ["../../checkpoint", "..", "../.."] {
+        symlink(link, own.join("parent")).unwrap();
+        let error = write((&open(&at("0"))).into(), &format!("oci:{}", at("x").display()), false);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("has the link in it"), "{link}: {error}");
+        fs::remove_file(own.join("parent")).unwrap();
+    }
 }
 
 #[test]

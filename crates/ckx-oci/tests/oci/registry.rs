@@ -137,6 +137,8 @@ fn large_blobs_go_to_a_new_repository_while_they_are_made() {
         ("cut", Some(Wrong::CutBody(7_000))),
         ("lost", Some(Wrong::Forget(500))),
         ("busy", Some(Wrong::Status(503, None))),
+        ("slow", Some(Wrong::Status(429, Some(0)))),
+        ("forgotten", Some(Wrong::Status(404, None))),
     ] {
         let asked = registry.asked("HEAD", "/blobs/");
         if let Some(wrong) = wrong {
@@ -148,7 +150,7 @@ fn large_blobs_go_to_a_new_repository_while_they_are_made() {
         // Of all blobs only the configuration is looked for before it is sent.
         assert_eq!(registry.asked("HEAD", "/blobs/"), asked + 1, "{name}");
     }
-    assert_eq!(registry.asked("GET", "/tags/list"), 4);
+    assert_eq!(registry.asked("GET", "/tags/list"), 6);
     // A registry that does not tell may have something.
     registry.fail("GET", "/tags/list", 1, Wrong::Status(403, None));
     let asked = registry.asked("HEAD", "/blobs/");
@@ -203,12 +205,17 @@ fn a_cut_upload_goes_on_where_it_was() {
 #[test]
 fn a_lost_upload_begins_again() {
     let registry = Registry::start();
-    for settings in [kept(), streamed()] {
-        registry.state().blobs.clear();
-        let method = if settings.kept_bytes == 0 { "PATCH" } else { "PUT" };
-        registry.fail(method, "/uploads/", 1, Wrong::Forget(500));
-        push(&registry.image("web:v1"), FIXTURES[0], settings).unwrap();
-        assert_eq!(held(&registry, "web", "v1"), expected(FIXTURES[0]));
+    let again = [("PATCH", streamed()), ("PUT", streamed()), ("PUT", kept())];
+    for (method, settings) in again {
+        for wrong in [Wrong::Forget(500), Wrong::Status(404, None)] {
+            registry.state().blobs.clear();
+            registry.fail(method, "/uploads/", 1, wrong);
+            let begun = registry.asked("POST", "/uploads/");
+            let report = push(&registry.image("web:v1"), FIXTURES[0], settings.clone()).unwrap();
+            assert_eq!(held(&registry, "web", "v1"), expected(FIXTURES[0]));
+            let blobs = report.image.unwrap().layers.len() + 1;
+            assert_eq!(registry.asked("POST", "/uploads/"), begun + blobs + 1, "{method}");
+        }
     }
 }
 

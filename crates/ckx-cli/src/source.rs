@@ -55,10 +55,7 @@ impl SourceArgs {
             Checkpoint::open(&self.source, Options { archive, ..options })
         })?;
         check(&checkpoint, &self.source, pids)?;
-        Ok(match self.before.previous()? {
-            Some(previous) => checkpoint.with_previous(previous),
-            None => checkpoint,
-        })
+        Ok(checkpoint.with_previous(self.before.previous()?))
     }
 
     /// Opens it for looking at certain addresses.
@@ -75,16 +72,11 @@ impl BeforeArgs {
     }
 
     fn previous(&self) -> Result<Option<Checkpoint>, CliError> {
-        let mut previous: Option<Checkpoint> = None;
-        for path in self.parent.iter().rev() {
+        let dumps = self.parent.iter().map(|path| {
             let opened = Checkpoint::open(path, self.options(path, &[])?)?;
-            check(&opened, path, &[])?;
-            previous = Some(match previous {
-                Some(before) => opened.with_previous(before),
-                None => opened,
-            });
-        }
-        Ok(previous)
+            check(&opened, path, &[]).map(|()| opened)
+        });
+        Ok(Checkpoint::chained(dumps.collect::<Result<Vec<_>, CliError>>()?))
     }
 
     /// Opens a source, and shows its memory to a sink.
@@ -107,10 +99,7 @@ impl BeforeArgs {
             memory::open_holding(path, Options { archive, ..options }, HELD_BYTES)
         })?;
         check(&checkpoint, path, &[])?;
-        Ok(match previous {
-            Some(previous) => checkpoint.with_previous(previous),
-            None => checkpoint,
-        })
+        Ok(checkpoint.with_previous(previous))
     }
 }
 

@@ -75,9 +75,16 @@ impl Checkpoint {
 
     /// With the dump before it, for an incremental one whose source does not hold that.
     #[must_use]
-    pub fn with_previous(mut self, previous: Self) -> Self {
-        self.previous = Some(Box::new(previous));
+    pub fn with_previous(mut self, previous: impl Into<Option<Self>>) -> Self {
+        self.previous = previous.into().map(Box::new);
         self
+    }
+
+    /// The nearest of dumps that stand on each other, with those before it. They come the nearest first.
+    pub fn chained(
+        nearest_first: impl IntoIterator<Item = Self, IntoIter: DoubleEndedIterator>,
+    ) -> Option<Self> {
+        nearest_first.into_iter().rev().fold(None, |before, dump| Some(dump.with_previous(before)))
     }
 
     /// With hashes of the pages of a source that can be read only once.

@@ -153,18 +153,9 @@ impl Args {
         if !checkpoint.is_recognised() {
             return Err(super::inspect::no_images(&checkpoint, path));
         }
-        let mut previous: Option<Checkpoint> = None;
-        for parent in parents.iter().rev() {
-            let parent = diff::open(parent, options(parent)?)?;
-            previous = Some(match previous {
-                Some(before) => parent.with_previous(before),
-                None => parent,
-            });
-        }
-        Ok(match previous {
-            Some(previous) => checkpoint.with_previous(previous),
-            None => checkpoint,
-        })
+        let dumps = parents.iter().map(|parent| Ok(diff::open(parent, options(parent)?)?));
+        let previous = Checkpoint::chained(dumps.collect::<Result<Vec<_>, CliError>>()?);
+        Ok(checkpoint.with_previous(previous))
     }
 
     fn options(&self) -> diff::Options {

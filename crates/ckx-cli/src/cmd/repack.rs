@@ -187,10 +187,8 @@ pub fn run(args: &Args, ui: &mut Ui) -> Result<Outcome, CliError> {
         mount_from.extend(repository_of(&pulled, target));
         options.remote = Some(Arc::new(pulled));
     }
-    let mut checkpoint = open(source, options, KEPT_BYTES, args.edits.target.is_some())?;
-    if let Some(previous) = args.open_parents(target, &mut mount_from)? {
-        checkpoint = checkpoint.with_previous(previous);
-    }
+    let checkpoint = open(source, options, KEPT_BYTES, args.edits.target.is_some())?;
+    let checkpoint = checkpoint.with_previous(args.open_parents(target, &mut mount_from)?);
     let base = args.memory.base.as_deref().map(|path| args.open_earlier(path, KEPT_BYTES, target, &mut mount_from));
     let base = base.transpose()?;
     let report = watched("pushing", |progress| {
@@ -254,15 +252,9 @@ impl Args {
         target: &Target,
         mount_from: &mut Vec<String>,
     ) -> Result<Option<Checkpoint>, CliError> {
-        let mut previous: Option<Checkpoint> = None;
-        for path in self.memory.parent.iter().rev() {
-            let opened = self.open_earlier(path, HELD_BYTES, target, mount_from)?;
-            previous = Some(match previous {
-                Some(before) => opened.with_previous(before),
-                None => opened,
-            });
-        }
-        Ok(previous)
+        let paths = self.memory.parent.iter();
+        let dumps = paths.map(|path| self.open_earlier(path, HELD_BYTES, target, mount_from));
+        Ok(Checkpoint::chained(dumps.collect::<Result<Vec<_>, CliError>>()?))
     }
 
     /// Refuses to put a file in the place of what is read.

@@ -78,10 +78,7 @@ pub fn open_and_sweep(
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let is_stopped = is_stopped.into_inner();
-    let mut checkpoint = Checkpoint::from_archive(archive?, options);
-    if let Some(previous) = previous {
-        checkpoint = checkpoint.with_previous(previous);
-    }
+    let checkpoint = Checkpoint::from_archive(archive?, options).with_previous(previous);
     if !is_stopped {
         rest(&checkpoint, &seen, sink, &mut issues);
     }

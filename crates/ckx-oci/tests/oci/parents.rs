@@ -14,18 +14,8 @@ use crate::support::{corpus, open};
 
 /// A checkpoint with the dumps before it, the nearest first.
 fn with(source: &Path, parents: &[&Path]) -> Checkpoint {
-    let before = parents.iter().rev().fold(None, |before: Option<Checkpoint>, path| {
-        let parent = open(path);
-        Some(match before {
-            Some(before) => parent.with_previous(before),
-            None => parent,
-        })
-    });
-    let checkpoint = open(source);
-    match before {
-        Some(before) => checkpoint.with_previous(before),
-        None => checkpoint,
-    }
+    let parents: Vec<Checkpoint> = parents.iter().map(|path| open(path)).collect();
+    open(source).with_previous(Checkpoint::chained(parents))
 }
 
 fn write(input: Input<'_>, target: &str, flatten: bool) -> Result<Report, Error> {
@@ -130,7 +120,8 @@ fn what_is_given_stands_below_what_the_source_has() {
             write((&checkpoint).into(), &format!("{form}:{}", at(&name).display()), flatten).unwrap();
             let output = open(&at(&name));
             check_same_pages(&wanted, &pages(&output));
-            let kept = output.archive().members().iter().filter(|member| member.name.ends_with(b"pages-1.img"));
+            let kept =
+                output.archive().members().iter().filter(|member| member.name.ends_with(b"pages-1.img"));
             assert_eq!(kept.count(), if flatten { 1 } else { 3 }, "{name}");
         }
     };

@@ -79,7 +79,7 @@ impl Split {
         match top {
             b"rootfs-diff.tar" | b"deleted.files" => Kind::RootFs,
             b"volumes" | b"devshm-checkpoint.tar" | b"artifacts" => Kind::Volumes,
-            _ if file.starts_with(b"pages-") && file.ends_with(b".img") => Kind::Memory,
+            _ if is_pages(file) => Kind::Memory,
             _ if file.ends_with(b".img") => Kind::Images,
             b"checkpoint" if entry.kind == EntryKind::Directory => Kind::Images,
             b"checkpoint" => Kind::Images,
@@ -130,14 +130,17 @@ pub struct Writing {
     pub method: Method,
     /// How many threads compress.
     pub threads: usize,
-    /// Whether compressed pieces of Zstandard tell a hash of their content.
+    /// Whether compressed pieces of Zstandard tell a hash of their content. Blobs of images need none: their
+    /// names are better ones.
     pub has_checksums: bool,
+    /// Whether most of it is pages of memory; [`write()`] finds that out by itself.
+    pub is_memory: bool,
 }
 
 impl Default for Writing {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { method: Method::default(), threads, has_checksums: false }
+        Self { method: Method::default(), threads, has_checksums: false, is_memory: false }
     }
 }
 
@@ -151,7 +154,7 @@ pub fn write<W: Write + Send + 'static>(
     writing: Writing,
     sink: W,
 ) -> Result<(Option<W>, std::io::Result<Finished>), Error> {
-    let mut pipeline = Pipeline::new(writing, sink);
+    let mut pipeline = Pipeline::new(Writing { is_memory: are_memory(members), ..writing }, sink);
     let mut stopped = false;
     for (name, entry) in members {
         let mut push = |bytes: Bytes| {
@@ -172,6 +175,21 @@ pub fn write<W: Write + Send + 'static>(
         let _ = pipeline.push(Bytes::from_static(&[0; 1024]));
     }
     Ok(pipeline.finish())
+}
+
+/// Whether most bytes of members are pages of memory. By nothing but the members: the same ones give the same
+/// bytes in every layer.
+fn are_memory(members: &[(&[u8], &Entry)]) -> bool {
+    let bytes = |are_pages: bool| -> u64 {
+        let chosen = members.iter().filter(|(name, _)| is_pages(name) == are_pages);
+        chosen.map(|(_, entry)| entry.size()).fold(0, u64::saturating_add)
+    };
+    bytes(true) > bytes(false)
+}
+
+fn is_pages(name: &[u8]) -> bool {
+    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    file.starts_with(b"pages-") && file.ends_with(b".img")
 }
 
 fn member(

@@ -139,7 +139,8 @@ fn write(
 ) -> Result<Report, Error> {
     let method = options.method.unwrap_or_else(|| target.method_of_name());
     // Archives have no names that tell what is in them.
-    let writing = Writing { method, threads: options.threads, has_checksums: !target.is_image() };
+    let has_checksums = !target.is_image();
+    let writing = Writing { method, threads: options.threads, has_checksums, ..Writing::default() };
     let sources = input.sources();
     let mut report = Report {
         destination: String::new(),

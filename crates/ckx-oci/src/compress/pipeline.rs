@@ -193,7 +193,7 @@ fn hash(pieces: &Receiver<Arc<Vec<Bytes>>>) -> Hashes {
 /// Compresses pieces, into buffers that were written when there are some: new ones have to be cleared by the
 /// system.
 fn work(writing: Writing, queue: &Mutex<Receiver<Job>>, unused: &Mutex<Receiver<Vec<u8>>>) {
-    let mut state = State { zstd: None, has_checksums: writing.has_checksums };
+    let mut state = State::new(writing);
     let mut joined = Vec::new();
     loop {
         let Ok(job) = queue.lock().map_err(drop).and_then(|queue| queue.recv().map_err(drop)) else { return };
@@ -231,8 +231,11 @@ fn write(
             }
             Ok(Done::Packed(packed, plain)) => {
                 let packed = packed?;
-                hashing.update(&packed);
-                sink.write_all(&packed)?;
+                // In small steps: what was hashed is still in the cache when it is written.
+                for step in packed.chunks(HASH_STEP) {
+                    hashing.update(step);
+                    sink.write_all(step)?;
+                }
                 pieces.push((packed.len() as u32, plain));
                 let _ = used.send(packed);
             }
@@ -253,7 +256,8 @@ mod tests {
     use super::*;
 
     fn run(method: Method, threads: usize, data: &[u8], step: usize) -> (Vec<u8>, Finished) {
-        let mut pipeline = Pipeline::new(Writing { method, threads, has_checksums: true }, Vec::new());
+        let mut pipeline =
+            Pipeline::new(Writing { method, threads, has_checksums: true, is_memory: false }, Vec::new());
         for part in data.chunks(step) {
             pipeline.push(Bytes::copy_from_slice(part)).unwrap();
         }
@@ -315,7 +319,7 @@ mod tests {
     fn a_full_disk_is_told() {
         let sink = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut pipeline =
-            Pipeline::new(Writing { method: Method::Zstd(1), threads: 2, has_checksums: false }, sink);
+            Pipeline::new(Writing { method: Method::Zstd(1), threads: 2, ..Writing::default() }, sink);
         let data = Bytes::from(sample());
         let _ = (0..10).try_for_each(|_| pipeline.push(data.clone()));
         let error = pipeline.finish().1.unwrap_err();

@@ -114,6 +114,10 @@ mod tests {
 
     const HEAD: &[u8] = b"\x19\x43\x56\x54\x25\x40\x08\x56\x02\0\0\0\x08\x01";
 
+    const IN_PARENT: &[u8] = b"\x08\x80\x20\x10\x01";
+    const FLAGS: &[u8] = b"\x08\x80\x20\x10\x01\x20\x04";
+    const WIDE: &[u8] = b"\x08\x80\x20\x10\x00\x20\x04\x28\x01";
+
     fn map(entry: &[u8], order: ByteOrder) -> Vec<u8> {
         let mut map = HEAD.to_vec();
         if order == ByteOrder::Big {
@@ -125,11 +129,8 @@ mod tests {
 
     #[test]
     fn maps_are_written_in_the_form_that_they_had() {
-        let cases: [(&[u8], Form); 3] = [
-            (b"\x08\x80\x20\x10\x01", Form::InParent),
-            (b"\x08\x80\x20\x10\x01\x20\x04", Form::Flags),
-            (b"\x08\x80\x20\x10\x00\x20\x04\x28\x01", Form::Wide),
-        ];
+        let cases: [(&[u8], Form); 3] =
+            [(IN_PARENT, Form::InParent), (FLAGS, Form::Flags), (WIDE, Form::Wide)];
         for (entry, form) in cases {
             for order in [ByteOrder::Little, ByteOrder::Big] {
                 let data = map(entry, order);
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn runs_that_touch_are_one_up_to_a_length() {
-        let data = map(b"\x08\x80\x20\x10\x00\x20\x04\x28\x01", ByteOrder::Little);
+        let data = map(WIDE, ByteOrder::Little);
         let image = Image::parse(b"pagemap-1.img", &data).unwrap();
         let mut writer = MapWriter::like(&image, 4096).unwrap();
         for (start, pages, flags) in [
@@ -163,5 +164,40 @@ mod tests {
         let expected =
             [(0x1000, 256, 4), (0x1000 + 256 * 4096, 44, 4), (0x200_0000, 301, 1), (0x300_0000, 1, 1)];
         assert_eq!(runs, expected);
+    }
+
+    proptest::proptest! {
+        /// However runs come, their pages are said once, and no run is longer than its form allows.
+        #[test]
+        fn pages_are_those_that_were_pushed(
+            form in 0usize..3,
+            order in proptest::sample::select(vec![ByteOrder::Little, ByteOrder::Big]),
+            runs in proptest::collection::vec(
+                (0u64..3, 1u64..400, proptest::sample::select(vec![PE_PRESENT, PE_PARENT, PE_LAZY, PE_PRESENT | PE_LAZY])),
+                0..20,
+            ),
+        ) {
+            let data = map([IN_PARENT, FLAGS, WIDE][form], order);
+            let image = Image::parse(b"pagemap-1.img", &data).unwrap();
+            let mut writer = MapWriter::like(&image, 4096).unwrap();
+            let mut expected = Vec::new();
+            let mut page = 1;
+            for (gap, pages, flags) in runs {
+                let flags = if form == 0 && flags != PE_PARENT { PE_PRESENT } else { flags };
+                page += gap;
+                writer.push(page * 4096, pages, flags).unwrap();
+                expected.extend((page..page + pages).map(|page| (page * 4096, flags)));
+                page += pages;
+            }
+            let out = writer.finish().unwrap();
+            let entries = PageEntries::new(Image::parse(b"pagemap-1.img", &out).unwrap()).unwrap();
+            let mut said = Vec::new();
+            for entry in entries {
+                let entry = entry.unwrap();
+                proptest::prop_assert!(entry.pages <= 256 || entry.flags & PE_PRESENT == 0);
+                said.extend((0..entry.pages).map(|page| (entry.vaddr + page * 4096, entry.flags)));
+            }
+            proptest::prop_assert_eq!(said, expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod distribution;
 mod edits;
 mod layouts;
 mod parents;
+mod random_memory;
 mod registry;
 mod support;
 mod tools;

@@ -10,7 +10,8 @@ use ckx_criu::typed::messages::{PagemapEntry, PagemapHead};
 use ckx_oci::MemoryOptions;
 use ckx_oci::repack::{Input, Options, Report, repack};
 
-use ckx_testkit::{Arch, PagemapStyle, SynthCheckpoint};
+use ckx_testkit::{Arch, ImageBuilder, Msg, PagemapStyle, SynthCheckpoint};
+use lz4_flex::block::compress;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -95,6 +96,41 @@ fn dump(form: Form, pages: &[Page], place: &Path) -> PathBuf {
     });
     checkpoint.build().write_to(place).unwrap();
     place.to_owned()
+}
+
+/// Stores the pages of a dump as newer releases of CRIU do: in compressed blocks of two pages.
+fn pack(form: Form, pages: &[Page], is_padded: bool, place: &Path) {
+    let size = form.page_size as usize;
+    let mut map = ImageBuilder::of("PAGEMAP").order(form.arch.order()).record(Msg::new().uint(1, 1));
+    let mut stored = Vec::new();
+    let is_filled = |page: &Page| matches!(page, Page::Filled(_));
+    let mut at = 0;
+    for run in pages.chunk_by(|a, b| is_filled(a) == is_filled(b)) {
+        let vaddr = START + at * form.page_size;
+        at += run.len() as u64;
+        if !is_filled(&run[0]) {
+            continue;
+        }
+        let mut sizes = Vec::new();
+        let before = stored.len();
+        for block in run.chunks(2) {
+            let filled =
+                |page: &Page| if let Page::Filled(byte) = page { vec![*byte; size] } else { Vec::new() };
+            let plain: Vec<u8> = block.iter().flat_map(filled).collect();
+            let packed = if plain.iter().all(|byte| *byte == 0) { Vec::new() } else { compress(&plain) };
+            sizes.push(packed.len() as u64);
+            stored.extend(packed);
+            if is_padded {
+                stored.resize(stored.len().next_multiple_of(size), 0);
+            }
+        }
+        let total = (stored.len() - before) as u64;
+        let blocks = Msg::new().packed(1, sizes).seq(2, [total, 2]).bool(4, is_padded);
+        let entry = Msg::new().seq(1, [vaddr, 0]).uint(4, PRESENT.into()).uint(5, run.len() as u64);
+        map = map.record(entry.msg(6, blocks));
+    }
+    fs::write(place.join("pagemap-1.img"), map.build()).unwrap();
+    fs::write(place.join("pages-1.img"), stored).unwrap();
 }
 
 /// The memory of a directory of images, and how many pages its own pages file has.
@@ -184,6 +220,33 @@ proptest! {
             prop_assert_eq!(read(&flat, size).0, memory);
             prop_assert!(!flat.join("parent").exists());
         }
+    }
+
+    #[test]
+    fn compressed_pages_become_plain(form in form(), is_padded: bool, dumps in [pages(), pages()]) {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let form = Form { style: PagemapStyle::Wide, ..form };
+        let dumps = dumps.map(|mut pages| {
+            pages.iter_mut().filter(|page| **page == Page::Lazy).for_each(|page| *page = Page::None);
+            pages
+        });
+        for (pages, name) in dumps.iter().zip(["a", "b"]) {
+            dump(form, pages, &at(name));
+        }
+        pack(form, &dumps[1], is_padded, &at("b"));
+        let wanted = expected(&dumps[1], form.page_size);
+        write(Some(&at("a")), &at("b"), &at("ab"), DELTA);
+        prop_assert_eq!(read(&at("ab"), form.page_size).0, wanted.clone());
+        write(None, &at("b"), &at("flat"), MemoryOptions { flatten: true, ..DELTA });
+        prop_assert_eq!(read(&at("flat"), form.page_size).0, wanted);
+        // The other way round CRIU could not restore it.
+        let (checkpoint, base) = (open(&at("a")), open(&at("b")));
+        let target = format!("dir:{}", at("ba").display()).parse().unwrap();
+        let error = repack(Input { checkpoint: &checkpoint, base: Some(&base) }, &target, &Options::default());
+        let error = error.unwrap_err().to_string();
+        prop_assert!(error.contains("`pagemap-1.img` has compressed pages"), "{}", error);
+        prop_assert!(!at("ba").exists());
     }
 
     #[test]

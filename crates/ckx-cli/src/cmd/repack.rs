@@ -346,7 +346,8 @@ fn told(delta: &Delta) -> String {
     match rebased {
         Some(reason) => format!("all pages are stored: {reason}"),
         None => format!(
-            "{changed_pages} pages changed, {same_pages} are in the earlier checkpoint (chain of {depth})"
+            "{changed_pages} of {} pages changed, the others are in the earlier checkpoint (chain of {depth})",
+            changed_pages.saturating_add(*same_pages)
         ),
     }
 }

@@ -10,7 +10,7 @@ use ckx_archive::tarball::{self, EntryKind, Step, TarMember};
 use ckx_core::Name;
 
 use crate::Error;
-use crate::plan::{Content, Entry, Parts, Plan, Without};
+use crate::plan::{Content, Entry, Parts, Plan, Without, counted};
 use crate::tarball::{Head, header};
 
 const CHANGES: &[u8] = b"rootfs-diff.tar";
@@ -50,12 +50,16 @@ pub(super) fn list_deleted(plan: &mut Plan) -> Result<(), Error> {
     plan.note(
         CHANGES,
         "rewritten",
-        format!("without {}: CRI-O takes them for files", counted(count, "whiteout")),
+        format!("without {}: CRI-O takes them for files", counted(count as u64, "whiteout")),
     );
     let list: Vec<String> = deleted.iter().map(|name| format!("/{name}")).collect();
     let list = serde_json::to_vec(&list).unwrap_or_default();
     replace(plan, DELETED, Content::Bytes(list.into()));
-    plan.note(DELETED, "added", format!("with what whiteouts deleted: {}", counted(deleted.len(), "path")));
+    plan.note(
+        DELETED,
+        "added",
+        format!("with what whiteouts deleted: {}", counted(deleted.len() as u64, "path")),
+    );
     Ok(())
 }
 
@@ -103,7 +107,7 @@ pub(super) fn mark_deleted(plan: &mut Plan) -> Result<(), Error> {
         }
     };
     replace(plan, CHANGES, content);
-    let detail = format!("with {}, from deleted.files", counted(deleted.len(), "whiteout"));
+    let detail = format!("with {}, from deleted.files", counted(deleted.len() as u64, "whiteout"));
     plan.note(CHANGES, "rewritten", detail);
     plan.note(DELETED, "dropped", "containerd does not read it: there are whiteouts in rootfs-diff.tar");
     Ok(())
@@ -200,8 +204,4 @@ fn replace(plan: &mut Plan, name: &[u8], content: Content) {
 
 fn refused(reason: &str) -> Error {
     Error::refused(format!("the changes of the root file system cannot be translated: {reason}"))
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

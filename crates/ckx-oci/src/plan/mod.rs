@@ -181,3 +181,8 @@ impl Plan {
         Ok(())
     }
 }
+
+/// A number of things, for the detail of a change.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

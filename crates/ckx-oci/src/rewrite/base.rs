@@ -6,7 +6,7 @@ use ckx_criu::Image;
 
 use crate::Error;
 use crate::facts::Facts;
-use crate::plan::{Content, Entry, Origin, Plan, Purpose, joined};
+use crate::plan::{Content, Entry, Origin, Plan, Purpose, counted, joined};
 
 /// An earlier checkpoint: its memory, and its files below the directory of the images.
 pub(crate) struct Base<'a> {
@@ -64,7 +64,11 @@ impl<'a> Base<'a> {
         if let Some(directory) = plan.get_mut(images) {
             directory.mode = Entry::directory().mode;
         }
-        plan.note(&parent, "added", format!("{} files of the earlier checkpoint", self.files.len()));
+        plan.note(
+            &parent,
+            "added",
+            format!("{} of the earlier checkpoint", counted(self.files.len() as u64, "file")),
+        );
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use base::Base;
 use self::pagemap::MapWriter;
 use self::pages::{Counts, Manner, rewrite};
 use crate::Error;
-use crate::plan::{Content, Entry, Origin, Plan, StreamedMember, joined};
+use crate::plan::{Content, Entry, Origin, Plan, StreamedMember, counted, joined};
 
 /// What is to become of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +258,7 @@ const PLAIN: u32 = 1 | 1 << 9;
 const ALLOWED: u32 = PLAIN | 1 << 1 | 1 << 5;
 
 fn said(counts: Counts) -> String {
-    let mut parts = vec![format!("{} pages stored", counts.stored)];
+    let mut parts = vec![format!("{} stored", counted(counts.stored, "page"))];
     let more = [(counts.parent, "in the earlier checkpoint"), (counts.dropped, "of zeros left out")];
     parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     parts.join(", ")

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+pub(crate) use pipeline::STEP;
 pub use pipeline::{Finished, Pipeline};
 use zstd::zstd_safe::{CParameter, Strategy};
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ckx_archive::tarball::EntryKind;
 
 use crate::Error;
+use crate::compress::STEP;
 use crate::destination::partial::Partial;
 use crate::plan::{Entry, Plan, Purpose, Sources};
 
@@ -61,7 +62,7 @@ fn member(sources: Sources<'_>, place: &Path, shown: &Path, entry: &Entry) -> Re
     let options = options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(place).map_err(Error::io("create", shown))?;
     entry.content.emit(sources, &entry.patches, &mut |bytes| {
-        file.write_all(&bytes).map_err(Error::io("write", shown))
+        bytes.chunks(STEP).try_for_each(|step| file.write_all(step)).map_err(Error::io("write", shown))
     })?;
     file.set_permissions(fs::Permissions::from_mode(entry.mode)).map_err(Error::io("write", shown))?;
     Ok(entry.size())

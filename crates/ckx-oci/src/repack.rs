@@ -123,6 +123,7 @@ pub fn repack<'a>(input: impl Into<Input<'a>>, target: &Target, options: &Option
     }
     let delta = rewrite::apply(&mut plan, input.checkpoint, input.base, options.memory)?;
     let page_size = Memory::at_hand(input.checkpoint).page_size();
+    warnings.extend(verify::images(&plan, images));
     warnings.extend(verify::pages(&plan, page_size));
     let mut report = write(input, &plan, &facts, target, options)?;
     report.delta = delta;

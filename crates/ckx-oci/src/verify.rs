@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use ckx_archive::tarball::{self, EntryKind, Step, TarMember};
 use ckx_core::Name;
 use ckx_criu::Image;
+use ckx_criu::kind::spec_by_file_name;
 use ckx_criu::pages::PageMap;
 
 use crate::Error;
@@ -107,13 +108,50 @@ pub(crate) fn pages(plan: &Plan, page_size: u64) -> Vec<Warning> {
         }
         let Content::Bytes(bytes) = &entry.content else { continue };
         let map = Image::parse(file, bytes).and_then(|image| PageMap::parse(image, page_size));
-        // What cannot be read was told where the source was looked at.
+        // What cannot be read is told by `images`.
         let Ok(map) = map else { continue };
         let Some(id) = map.pages_id() else { continue };
         let pages = joined(directory, format!("pages-{id}.img").as_bytes());
         told.entry(pages).or_default().insert(map.totals().file_bytes);
     }
     told.iter().filter_map(|(name, told)| size_warning(name, told, plan.get(name).map(Entry::size))).collect()
+}
+
+/// Images that CRIU will not be able to read. They are packed as they are: a checkpoint is evidence too.
+pub(crate) fn images(plan: &Plan, directory: &[u8]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for (name, entry) in plan.entries().filter(|(name, _)| is_below(directory, name)) {
+        let (_, file) = split_name(name);
+        let Content::Bytes(bytes) = &entry.content else { continue };
+        if spec_by_file_name(file).is_some()
+            && let Err(error) = readable(file, bytes)
+        {
+            let reason = format!("{}: CRIU restores nothing", unreadable(name, &error));
+            warnings.push(Warning { code: "unreadable-image", reason });
+        }
+    }
+    warnings
+}
+
+fn is_below(directory: &[u8], name: &[u8]) -> bool {
+    directory.is_empty() || name.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+/// What is wrong with an image, and where.
+pub(crate) fn unreadable(name: &[u8], error: &ckx_criu::Error) -> String {
+    let place = if error.offset() == 0 { String::new() } else { format!(" at offset {:#x}", error.offset()) };
+    format!("`{}` cannot be read{place}: {}", Name::from(name), error.message())
+}
+
+/// Reads an image to its end.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn readable(file: &[u8], bytes: &[u8]) -> Result<(), ckx_criu::Error> {
+    for entry in Image::parse(file, bytes)?.entries() {
+        entry?.check()?;
+    }
+    Ok(())
 }
 
 fn size_warning(name: &[u8], told: &BTreeSet<u64>, size: Option<u64>) -> Option<Warning> {

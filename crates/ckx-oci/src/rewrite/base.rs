@@ -4,9 +4,9 @@ use ckx_core::memory::{Chain, Memory};
 use ckx_core::{Checkpoint, Name};
 use ckx_criu::Image;
 
-use crate::Error;
 use crate::facts::Facts;
 use crate::plan::{Content, Entry, Origin, Plan, Purpose, counted, joined};
+use crate::{Error, verify};
 
 /// An earlier checkpoint: its memory, and its files below the directory of the images.
 pub(crate) struct Base<'a> {
@@ -38,7 +38,7 @@ impl<'a> Base<'a> {
             return Err(other(&format!("its pages have {own} bytes, those of the checkpoint {page_size}")));
         }
         let files = files(earlier)?;
-        check_plain(&files)?;
+        check_maps(&files)?;
         let depth = files.iter().map(|(name, _)| name.split(|byte| *byte == b'/').count()).max().unwrap_or(1);
         Ok(Self { memory: Memory::hashed(earlier, page_size), files, depth })
     }
@@ -134,14 +134,17 @@ pub(super) fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error
     Ok(files)
 }
 
-/// A dump of CRIU 4.2 can only stand on pages that are stored plainly.
-fn check_plain(files: &[(Vec<u8>, Entry)]) -> Result<(), Error> {
+/// CRIU reads the page maps of an earlier dump to their ends, and a dump of CRIU 4.2 can only stand on pages that
+/// are stored plainly.
+fn check_maps(files: &[(Vec<u8>, Entry)]) -> Result<(), Error> {
     for (name, entry) in files {
         let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        if let Content::Bytes(bytes) = &entry.content
-            && is_map(file)
-            && Image::parse(file, bytes).is_ok_and(super::has_blocks)
-        {
+        let Content::Bytes(bytes) = &entry.content else { continue };
+        if !is_map(file) {
+            continue;
+        }
+        verify::readable(file, bytes).map_err(|error| other(&verify::unreadable(name, &error)))?;
+        if Image::parse(file, bytes).is_ok_and(super::has_blocks) {
             return Err(other(&format!("`{}` has compressed pages", Name::from(name.as_slice())))
                 .hinted("make it a plain one first: ckx repack --flatten BASE -o tar:FILE"));
         }

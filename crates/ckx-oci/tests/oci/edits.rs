@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use ckx_oci::Edits;
 use ckx_oci::facts::Engine;
-use ckx_oci::repack::{Options, Report, repack};
+use ckx_oci::repack::{Input, Options, Report, repack};
 use serde_json::{Value, json};
 
 use crate::support::{FIXTURES, Tree, fixture, open, plain, tree_of_tar};
@@ -341,4 +341,29 @@ fn pages_files_of_another_size_than_their_maps_tell_are_told() {
     let found: Vec<_> = report.warnings.iter().map(|warning| warning.code).collect();
     assert_eq!(found, ["pages-size"]);
     assert!(report.warnings[0].reason.contains("checkpoint/pages-1.img"), "{}", report.warnings[0].reason);
+}
+
+#[test]
+fn images_that_cannot_be_read_are_told() {
+    let place = tempfile::tempdir().unwrap();
+    let source = unpacked(CRIO, place.path());
+    let path = |name: &str| source.join("checkpoint").join(name);
+    let files = fs::read(path("files.img")).unwrap();
+    fs::write(path("files.img"), &files[..files.len() - 3]).unwrap();
+    let mut map = fs::read(path("pagemap-1.img")).unwrap();
+    map[20..40].fill(0xff);
+    fs::write(path("pagemap-1.img"), map).unwrap();
+    let target = format!("oci:{}", place.path().join("layout").display()).parse().unwrap();
+    let report = repack(&open(&source), &target, &Options::default()).unwrap();
+    let told: Vec<_> = report.warnings.iter().map(|warning| (warning.code, &*warning.reason)).collect();
+    for (name, (code, reason)) in ["files.img", "pagemap-1.img"].iter().zip(&told) {
+        assert_eq!(*code, "unreadable-image");
+        assert!(reason.starts_with(&format!("`checkpoint/{name}` cannot be read at offset 0x")), "{reason}");
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    // Nothing can stand on it: CRIU reads the maps of an earlier dump too.
+    let (later, base) = (open(&fixture(CRIO)), open(&source));
+    let error =
+        repack(Input { checkpoint: &later, base: Some(&base) }, &target, &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("the base does not fit: `pagemap-1.img` cannot be read"), "{error}");
 }

@@ -189,9 +189,10 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
     let mut known = None;
     loop {
         let (finished, found) = write_blob(request, &members, known, destination)?;
-        let reused = match destination.commit(finished.digest, finished.mark.bytes)? {
+        let commit = destination.commit(finished.digest, finished.mark.bytes)?;
+        let reused = match commit {
             Commit::Stored => false,
-            Commit::Reused => true,
+            Commit::Reused | Commit::Compared => true,
             Commit::Repeat => {
                 known = Some((finished.digest, finished.mark.bytes));
                 continue;
@@ -208,8 +209,8 @@ fn write_layer(request: &Request<'_>, kind: Kind, destination: &mut dyn Destinat
             reused,
             annotations: request.layer_annotations.get(&kind).cloned().unwrap_or_default(),
         };
-        // A blob that was there before is not the one that was read while it was written.
-        let found = match found.filter(|_| !reused) {
+        // A blob that was there before need not be the one that was read while it was written.
+        let found = match found.filter(|_| commit != Commit::Reused) {
             Some(found) => Some(found),
             None => destination
                 .blob(layer.digest, layer.size_bytes)?

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ckx_archive::tarball::EntryKind;
 
 use crate::compress::Finished;
 use crate::destination::layout::{Index, MARKER};
 use crate::destination::partial::Partial;
-use crate::destination::{Commit, Destination};
+use crate::destination::{Commit, Destination, Readable};
 use crate::image::{Descriptor, json};
 use crate::layer::{self, Writing};
 use crate::plan::{FILE_MODE, Plan, Purpose, Sources};
@@ -80,9 +81,9 @@ impl Destination for ArchiveFile {
         Ok(Box::new(file))
     }
 
-    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
+    fn underway(&self) -> Result<Option<(Readable, u64)>, Error> {
         let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
-        Ok(Some((file, self.end + HEADER_BYTES)))
+        Ok(Some((Readable::new(Arc::new(file)), self.end + HEADER_BYTES)))
     }
 
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {

@@ -37,6 +37,27 @@ impl Shared {
     }
 }
 
+/// The file in which what was written can be read. It may become another one, which begins with the same bytes.
+#[derive(Debug, Clone)]
+pub struct Readable(Arc<Mutex<Arc<File>>>);
+
+impl Readable {
+    /// This file.
+    pub(crate) fn new(file: Arc<File>) -> Self {
+        Self(Arc::new(Mutex::new(file)))
+    }
+
+    /// The file as it is now.
+    pub(crate) fn get(&self) -> Arc<File> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on it is this one.
+    pub(crate) fn set(&self, file: Arc<File>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+}
+
 /// A sink that says how far it is, and at last, when it is dropped, that nothing more comes.
 pub(crate) struct Followed {
     inner: Box<dyn Write + Send>,
@@ -46,7 +67,7 @@ pub(crate) struct Followed {
 
 /// Reads what a [`Followed`] has written to a file, and waits for what it has not written yet.
 pub(crate) struct Follower {
-    file: File,
+    file: Readable,
     start: u64,
     at: u64,
     shared: Arc<Shared>,
@@ -59,7 +80,7 @@ impl Followed {
     }
 
     /// A sink that writes to `file` from the offset `start` on, and its reader.
-    pub(crate) fn pair(inner: Box<dyn Write + Send>, file: File, start: u64) -> (Self, Follower) {
+    pub(crate) fn pair(inner: Box<dyn Write + Send>, file: Readable, start: u64) -> (Self, Follower) {
         let shared = Arc::new(Shared::default());
         let followed = Self { inner, shared: Some(Arc::clone(&shared)) };
         (followed, Follower { file, start, at: 0, shared })
@@ -93,7 +114,7 @@ impl Read for Follower {
         let there = self.shared.wait_beyond(self.at).saturating_sub(self.at);
         let count = usize::try_from(there).map_or(buffer.len(), |there| there.min(buffer.len()));
         let buffer = buffer.get_mut(..count).unwrap_or_default();
-        let count = self.file.read_at(buffer, self.start.saturating_add(self.at))?;
+        let count = self.file.get().read_at(buffer, self.start.saturating_add(self.at))?;
         self.at = self.at.saturating_add(count as u64);
         Ok(count)
     }
@@ -109,7 +130,8 @@ mod tests {
     fn what_is_written_is_read_while_it_is_written() {
         let mut file = tempfile::tempfile().expect("a file");
         file.seek(SeekFrom::Start(5)).expect("seeks");
-        let (mut sink, mut reader) = Followed::pair(Box::new(file.try_clone().expect("a handle")), file, 5);
+        let inner = Box::new(file.try_clone().expect("a handle"));
+        let (mut sink, mut reader) = Followed::pair(inner, Readable::new(Arc::new(file)), 5);
         let thread = std::thread::spawn(move || {
             let mut first = [0; 3];
             reader.read_exact(&mut first).map(|()| (first, reader))

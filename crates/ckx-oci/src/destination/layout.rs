@@ -3,17 +3,21 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::RECOGNITION;
+use crate::destination::existing::{Blob, Comparing};
 use crate::destination::partial::Partial;
-use crate::destination::{Commit, Destination};
+use crate::destination::{Commit, Destination, Readable};
 use crate::image::{Annotations, Descriptor, INDEX_TYPE, json};
 use crate::{Digest, Error};
 
 /// The file that makes a directory a layout.
 pub(crate) const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Where its blobs are.
+const BLOBS: &str = "blobs/sha256";
 /// The annotation of an entry of the index that holds its tag.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The one in which containerd looks for a full name.
@@ -71,9 +75,18 @@ impl Index {
 pub struct Layout {
     path: PathBuf,
     tag: String,
-    underway: Option<Partial>,
+    underway: Option<Underway>,
     /// Whether the directory is ours and has no image yet: it goes when none comes about.
     is_new: bool,
+}
+
+/// A blob that is written.
+#[derive(Debug)]
+struct Underway {
+    part: Partial,
+    readable: Readable,
+    /// The blob that it turned out to be; then there is no file.
+    same: Arc<OnceLock<PathBuf>>,
 }
 
 impl Drop for Layout {
@@ -98,7 +111,7 @@ impl Layout {
                 .hinted("name a new directory, or one that has a file `oci-layout`"));
         }
         let is_new = !path.exists();
-        let blobs = path.join("blobs/sha256");
+        let blobs = path.join(BLOBS);
         fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
         let layout = Self { path: path.to_owned(), tag: tag.to_owned(), underway: None, is_new };
         if !is_layout {
@@ -110,7 +123,7 @@ impl Layout {
     }
 
     fn path_of(&self, digest: Digest) -> PathBuf {
-        self.path.join("blobs/sha256").join(digest.hex())
+        self.path.join(BLOBS).join(digest.hex())
     }
 
     /// Whether somebody else has put an image there, or is about to.
@@ -134,24 +147,36 @@ impl Layout {
 }
 
 impl Destination for Layout {
-    fn begin(&mut self, _: Option<(Digest, u64)>) -> Result<Box<dyn Write + Send>, Error> {
+    fn begin(&mut self, known: Option<(Digest, u64)>) -> Result<Box<dyn Write + Send>, Error> {
         let part = Partial::new(&self.path);
-        let file = part.create()?;
-        self.underway = Some(part);
-        Ok(Box::new(file))
+        let blobs = if known.is_none() { Blob::all(&self.path.join(BLOBS)) } else { Vec::new() };
+        let (sink, readable, same): (Box<dyn Write + Send>, _, _) = match Comparing::with(blobs, part.path())
+        {
+            Some((sink, readable, same)) => (Box::new(sink), readable, same),
+            None => {
+                let file = part.create()?;
+                let readable = File::open(part.path()).map_err(Error::io("read", part.path()))?;
+                (Box::new(file), Readable::new(Arc::new(readable)), Arc::default())
+            }
+        };
+        self.underway = Some(Underway { part, readable, same });
+        Ok(sink)
     }
 
-    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
-        let Some(part) = &self.underway else { return Ok(None) };
-        let file = File::open(part.path()).map_err(Error::io("read", part.path()))?;
-        Ok(Some((file, 0)))
+    fn underway(&self) -> Result<Option<(Readable, u64)>, Error> {
+        Ok(self.underway.as_ref().map(|underway| (underway.readable.clone(), 0)))
     }
 
     fn commit(&mut self, digest: Digest, bytes: u64) -> Result<Commit, Error> {
-        let Some(part) = self.underway.take() else { return Ok(Commit::Stored) };
+        let Some(Underway { part, same, .. }) = self.underway.take() else { return Ok(Commit::Stored) };
         let target = self.path_of(digest);
         if target.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
-            return Ok(Commit::Reused);
+            let is_same = same.get().is_some_and(|path| *path == target);
+            return Ok(if is_same { Commit::Compared } else { Commit::Reused });
+        }
+        if !part.path().exists() {
+            // It is like a blob that goes on behind it, or has another digest as its name.
+            return Ok(Commit::Repeat);
         }
         part.place(&target)?;
         Ok(Commit::Stored)
@@ -163,7 +188,7 @@ impl Destination for Layout {
 
     fn put(&mut self, _: &str, blob: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(blob);
-        let mut sink = self.begin(None)?;
+        let mut sink = self.begin(Some((digest, blob.len() as u64)))?;
         sink.write_all(blob).map_err(|error| self.failed(error))?;
         drop(sink);
         self.commit(digest, blob.len() as u64)?;

@@ -3,12 +3,12 @@
 
 mod archive;
 mod directory;
+mod existing;
 mod follow;
 mod layout;
 mod partial;
 mod registry;
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,6 +16,7 @@ use std::str::FromStr;
 pub use archive::{ArchiveFile, write_tar};
 pub use directory::write_directory;
 pub(crate) use follow::Followed;
+pub use follow::Readable;
 pub use layout::Layout;
 pub use partial::Partial;
 pub use registry::Push;
@@ -39,7 +40,7 @@ pub trait Destination {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn underway(&self) -> Result<Option<(File, u64)>, Error> {
+    fn underway(&self) -> Result<Option<(Readable, u64)>, Error> {
         Ok(None)
     }
 
@@ -89,6 +90,8 @@ pub enum Commit {
     Stored,
     /// It was there already.
     Reused,
+    /// It was there already, and is the one that was read while it was compared with what came.
+    Compared,
     /// It has to be written once more: it was too large to be kept until its digest was known.
     Repeat,
 }

@@ -1,6 +1,7 @@
 //! Files and directories that are underway: they have a name that says so until they are complete.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,9 +53,7 @@ impl Partial {
     /// # Errors
     /// When that is not allowed there.
     pub fn create(&self) -> Result<File, Error> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        options.open(&self.path).map_err(Error::io("create a file in", parent(&self.path)))
+        create(&self.path).map_err(Error::io("create a file in", parent(&self.path)))
     }
 
     /// Gives it its name, in the place of what had that name before.
@@ -74,6 +73,12 @@ impl Drop for Partial {
             let _ = fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
         }
     }
+}
+
+/// Makes a file that only its owner can read.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn parent(path: &Path) -> &Path {

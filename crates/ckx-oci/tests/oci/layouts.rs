@@ -1,6 +1,7 @@
 //! The union of the layers is the source, and the same input gives the same digests.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ckx_oci::compress::Method;
@@ -195,13 +196,20 @@ fn a_layout_keeps_its_other_images() {
 
 #[test]
 fn a_damaged_layer_at_the_destination_is_told() {
-    for method in [Method::None, Method::Gzip(6), Method::Zstd(3)] {
+    // Also one that is large enough to be compared with instead of being written.
+    for (method, kind) in [
+        (Method::None, "rootfs"),
+        (Method::Gzip(6), "rootfs"),
+        (Method::Zstd(3), "rootfs"),
+        (Method::None, "memory"),
+    ] {
         let place = tempfile::tempdir().unwrap();
         let layout = place.path().join("layout");
         let target = |tag: &str| format!("oci:{}:{tag}", layout.display());
         let options = options(Split::Kind, method, 2);
         let report = write(&fixture(FIXTURES[0]), &target("a"), &options);
-        let layer = report.image.unwrap().layers[0].digest.hex();
+        let layers = report.image.unwrap().layers;
+        let layer = layers.iter().find(|layer| layer.kind == kind).unwrap().digest.hex();
         let blob = layout.join("blobs/sha256").join(layer);
         let mut data = fs::read(&blob).unwrap();
         let middle = data.len() / 2;
@@ -213,6 +221,35 @@ fn a_damaged_layer_at_the_destination_is_told() {
         assert!(matches!(error, ckx_oci::Error::Unsound(_)), "{method}: {error}");
         let manifests = ReadLayout::new(&layout).index()["manifests"].as_array().unwrap().len();
         assert_eq!(manifests, 1, "the image is not made known");
+    }
+}
+
+#[test]
+fn a_layer_that_is_there_is_not_written_again() {
+    let place = tempfile::tempdir().unwrap();
+    let layout = place.path().join("layout");
+    let target = |tag: &str| format!("oci:{}:{tag}", layout.display());
+    let options = options(Split::Kind, Method::None, 2);
+    let memory = |report: Report| {
+        report.image.unwrap().layers.into_iter().find(|layer| layer.kind == "memory").unwrap()
+    };
+    let first = memory(write(&fixture(FIXTURES[0]), &target("a"), &options));
+    let blobs = layout.join("blobs/sha256");
+    let blob = blobs.join(first.digest.hex());
+    let made = |path: &Path| (path.metadata().unwrap().ino(), path.metadata().unwrap().mtime_nsec());
+    let before = made(&blob);
+    let again = memory(write(&fixture(FIXTURES[0]), &target("b"), &options));
+    assert!(again.reused && again.digest == first.digest);
+    assert_eq!(made(&blob), before);
+    // Another one begins like it, and a blob under a false name is like the one that is written.
+    let other = memory(write(&fixture("nginx-crio-2.tar.zst"), &target("c"), &options));
+    assert!(!other.reused);
+    fs::rename(&blob, blobs.join("0".repeat(64))).unwrap();
+    let third = memory(write(&fixture(FIXTURES[0]), &target("d"), &options));
+    assert!(!third.reused && third.digest == first.digest);
+    let expected = with_directories(tree_of_tar(&plain(&fs::read(fixture(FIXTURES[0])).unwrap())));
+    for tag in ["a", "b", "d"] {
+        assert!(ReadLayout::new(&layout).tree(tag) == expected, "{tag}");
     }
 }
 

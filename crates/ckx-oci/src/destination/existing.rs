@@ -16,6 +16,10 @@ const MIN_BYTES: u64 = 1 << 20;
 /// Blobs that are looked at, the newest first.
 const MAX_BLOBS: usize = 64;
 
+/// How far all that are alike are read, and how many of them from there on: memories of one container may begin
+/// with the same gibibyte.
+const FAR: (u64, usize) = (16 << 20, 4);
+
 /// A blob that is there.
 #[derive(Debug, Clone)]
 pub(super) struct Blob {
@@ -108,6 +112,9 @@ impl Write for Comparing {
             None => self.depart(last)?.write_all(bytes)?,
         }
         self.at += bytes.len() as u64;
+        if self.at >= FAR.0 {
+            self.alike.truncate(FAR.1);
+        }
         Ok(bytes.len())
     }
 
@@ -176,6 +183,22 @@ mod tests {
         let mut longer = content.clone();
         longer.push(0);
         assert_eq!(write(&[longer], &content), (None, None), "it is neither there nor written");
+    }
+
+    #[test]
+    fn few_blobs_are_read_far() {
+        let place = tempfile::tempdir().expect("a directory");
+        for number in 0..FAR.1 + 2 {
+            let file = File::create(place.path().join(number.to_string())).expect("a file");
+            file.set_len(FAR.0 + 1).expect("zeros");
+        }
+        let found = Comparing::with(Blob::all(place.path()), &place.path().join("part"));
+        let (mut sink, ..) = found.expect("there are blobs");
+        let half = vec![0; FAR.0 as usize / 2];
+        sink.write_all(&half).expect("writes");
+        assert_eq!(sink.alike.len(), FAR.1 + 2);
+        sink.write_all(&half).expect("writes");
+        assert_eq!(sink.alike.len(), FAR.1);
     }
 
     #[test]

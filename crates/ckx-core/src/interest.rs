@@ -70,7 +70,17 @@ impl Wanted {
         let pid = number_in(map_name, b"pagemap-", b".img")?;
         let in_directory = |name: &[u8]| crate::checkpoint::joined(directory, name);
         let mm_name = format!("mm-{pid}.img");
-        let mm_data = kept.get(&in_directory(mm_name.as_bytes()))?;
+        // The pages of an earlier dump are looked at for what the later one says.
+        let mut dump = directory;
+        let mm_data = loop {
+            if let Some(data) = kept.get(&crate::checkpoint::joined(dump, mm_name.as_bytes())) {
+                break data;
+            }
+            dump = match split(dump) {
+                (outer, b"parent") => outer,
+                _ => return None,
+            };
+        };
         let mm_image = Image::parse(mm_name.as_bytes(), mm_data).ok()?;
         let mm: MmEntry = mm_image.entries().next()?.ok()?.decode().ok()?;
         let map_data = kept.get(&in_directory(map_name))?;

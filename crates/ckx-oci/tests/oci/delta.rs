@@ -10,7 +10,7 @@ use ckx_oci::MemoryOptions;
 use ckx_oci::compress::Method;
 use ckx_oci::repack::{Input, Options, Report, repack};
 
-use crate::support::{corpus, open};
+use crate::support::{FIXTURES, corpus, fixture, open};
 
 fn options(memory: MemoryOptions) -> Options {
     Options { method: Some(Method::None), memory, ..Options::default() }
@@ -127,6 +127,41 @@ pub fn inspected(checkpoint: &Checkpoint) -> BTreeMap<&'static str, serde_json::
     let reports = inspect::collect(checkpoint, &sections);
     let value = |report| serde_json::to_value(report).unwrap();
     sections.iter().map(|section| section.name).zip(reports.iter().map(value)).collect()
+}
+
+#[test]
+fn images_tell_what_their_archives_tell() {
+    // As the command opens them: layers go by once, and of their pages only those are kept that are asked for.
+    let opened = |path: &Path| Checkpoint::open(path, ckx_core::Options::default()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let options = Options { method: Some(Method::Zstd(3)), ..Options::default() };
+    let image = |source: &str, base: Option<&str>, target: &str| {
+        let (source, base) = (open(&fixture(source)), base.map(|base| open(&fixture(base))));
+        let input = Input { checkpoint: &source, base: base.as_ref() };
+        repack(input, &format!("{target}{}", place.path().join("x").display()).parse().unwrap(), &options)
+            .unwrap();
+        let told = inspected(&opened(&place.path().join("x")));
+        let _ =
+            fs::remove_dir_all(place.path().join("x")).or_else(|_| fs::remove_file(place.path().join("x")));
+        told
+    };
+    for target in ["oci:", "oci-archive:"] {
+        for name in FIXTURES {
+            let wanted = inspected(&opened(&fixture(name)));
+            assert!(
+                wanted["environment"]["processes"].as_array().is_some_and(|all| !all.is_empty()),
+                "{name}"
+            );
+            for (section, told) in image(name, None, target) {
+                assert_eq!(told, wanted[section], "{target} {name} {section}");
+            }
+        }
+        let [first, second] = ["nginx-crio-1.tar.zst", "nginx-crio-2.tar.zst"];
+        let (told, wanted) = (image(second, Some(first), target), inspected(&opened(&fixture(second))));
+        for section in ["environment", "auxv"] {
+            assert_eq!(told[section], wanted[section], "{target} {section}");
+        }
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::archive::interest::Interests;
 use crate::archive::open::{Options, indexed};
 use crate::archive::stream::Reading;
-use crate::archive::{Archive, Backing, Fault, Form, Source};
+use crate::archive::{Archive, Backing, Fault, Form, Member, Source};
 use crate::progress::Counted;
 use crate::{Compression, Error, tarball};
 
@@ -145,9 +145,11 @@ fn united(
         let sizes = layers.iter().chain(manifest.config.iter()).chain([&chosen.descriptor]);
         source.size_bytes = sizes.filter_map(|each| each.size).fold(0, u64::saturating_add);
     }
-    let mut layered = Layered { reading: Reading::new(interests, options), union: Union::default(), faults };
-    let layers = layers.into_iter().map(|layer| layered.layer(blobs, layer, options)).collect();
-    let Layered { reading, union, mut faults } = layered;
+    let mut layered = Layered { reading: Reading::new(interests, options), faults };
+    let (layers, members) = layered.all(blobs, layers, options);
+    let mut union = Union::default();
+    members.into_iter().for_each(|members| union.add(members));
+    let Layered { reading, mut faults } = layered;
     if reading.streamed {
         source.backing = Backing::Streamed;
     }
@@ -190,24 +192,55 @@ fn read_config(blobs: &Blobs<'_>, descriptor: &Descriptor, faults: &mut Vec<Faul
     }
 }
 
+/// Reads layers.
 struct Layered<'i> {
     reading: Reading<'i>,
-    union: Union,
     faults: Vec<Fault>,
 }
 
+/// The annotation of a layer that says what it holds.
+const LAYER_KIND: &str = "io.ckx.layer.kind";
+
+/// When a layer is read: pages are behind the images that tell which of them are wanted. Those of an earlier dump
+/// have their maps with them, but not what the maps are looked at for.
+fn turn(layer: &Descriptor) -> usize {
+    let kind = layer.annotations.get(LAYER_KIND).map(String::as_str);
+    ["memory", "parent"].iter().position(|late| kind == Some(late)).map_or(0, |at| at + 1)
+}
+
 impl Layered<'_> {
-    fn layer(&mut self, blobs: &Blobs<'_>, descriptor: Descriptor, options: &Options) -> OciLayer {
+    /// Reads all layers. They and their members are in the order of the image, whatever the order of reading.
+    fn all(
+        &mut self,
+        blobs: &Blobs<'_>,
+        layers: Vec<Descriptor>,
+        options: &Options,
+    ) -> (Vec<OciLayer>, Vec<Vec<Member>>) {
+        let mut numbered: Vec<(usize, Descriptor)> = layers.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(_, layer)| turn(layer));
+        let read = numbered.into_iter().map(|(number, layer)| (number, self.layer(blobs, layer, options)));
+        let mut read: Vec<(usize, (OciLayer, Vec<Member>))> = read.collect();
+        read.sort_by_key(|(number, _)| *number);
+        read.into_iter().map(|(_, layer)| layer).unzip()
+    }
+
+    fn layer(
+        &mut self,
+        blobs: &Blobs<'_>,
+        descriptor: Descriptor,
+        options: &Options,
+    ) -> (OciLayer, Vec<Member>) {
+        let mut members = Vec::new();
         let is_wanted = !self.reading.stopped || !matches!(blobs, Blobs::Remote(_));
         let blob = is_wanted.then(|| blobs.layer(&descriptor, options.verify, &mut self.faults));
         let compression = match blob.transpose() {
             Ok(None) => None,
-            Ok(Some(Blob::Stream(reader))) => self.stream(&descriptor, reader, options),
-            Ok(Some(Blob::Bytes(data))) => self.bytes(&descriptor, data, options),
+            Ok(Some(Blob::Stream(reader))) => self.stream(&descriptor, reader, options, &mut members),
+            Ok(Some(Blob::Bytes(data))) => self.bytes(&descriptor, data, options, &mut members),
             Ok(Some(Blob::Layer(layer))) => {
                 self.reading.streamed = true;
                 self.faults.extend(layer.faults);
-                self.union.add(layer.members);
+                members = layer.members;
                 Some(layer.compression)
             }
             Err(reason) => {
@@ -215,16 +248,28 @@ impl Layered<'_> {
                 None
             }
         };
-        OciLayer {
+        let layer = OciLayer {
             digest: descriptor.digest,
             media_type: descriptor.media_type,
             size_bytes: descriptor.size,
             compression,
             annotations: descriptor.annotations,
-        }
+        };
+        (layer, members)
     }
 
-    fn bytes(&mut self, descriptor: &Descriptor, data: Bytes, options: &Options) -> Option<Compression> {
+    /// The members that were read from this one on.
+    fn since(&self, first: usize) -> Vec<Member> {
+        self.reading.past.members.get(first..).unwrap_or_default().to_vec()
+    }
+
+    fn bytes(
+        &mut self,
+        descriptor: &Descriptor,
+        data: Bytes,
+        options: &Options,
+        members: &mut Vec<Member>,
+    ) -> Option<Compression> {
         let compression = Compression::of(&data);
         if compression == Compression::None {
             let is_tar = tarball::is_tar(&data) || data.iter().take(1024).all(|byte| *byte == 0);
@@ -232,10 +277,10 @@ impl Layered<'_> {
                 self.faults.push(fault(&descriptor.digest, "not-a-layer", "the layer is no tar".to_owned()));
                 return Some(compression);
             }
-            let (members, faults) = indexed(&data);
+            let (indexed, faults) = indexed(&data);
             self.faults.extend(faults);
-            members.iter().for_each(|member| self.reading.past.push(member.clone()));
-            self.union.add(members);
+            indexed.iter().for_each(|member| self.reading.past.push(member.clone()));
+            *members = indexed;
             return Some(compression);
         }
         if let Some(progress) = &options.progress {
@@ -245,7 +290,7 @@ impl Layered<'_> {
         match compression.decode(input) {
             Ok(plain) => {
                 let first = self.reading.tar(plain);
-                self.union.add(self.reading.past.members.get(first..).unwrap_or_default().iter().cloned());
+                *members = self.since(first);
             }
             Err(error) => {
                 let reason = format!("the layer cannot be decoded: {error}");

@@ -9,6 +9,7 @@ use ckx_criu::Image;
 use ckx_criu::pages::{PageMap, PagePlace, page_size_of};
 use ckx_criu::typed::messages::MmEntry;
 
+use crate::checkpoint::joined;
 use crate::inspect::auxv::text_areas;
 
 /// Keeps images and descriptions, lists inner tars, and of the pages only those that hold arguments and
@@ -24,6 +25,9 @@ pub struct Wanted {
 
 /// Larger members are kept only if they are images.
 const KEEP_BELOW: u64 = 8 << 20;
+
+/// Dumps on the way from pages to what the last one says. Names are as long as an archive wants them.
+const MAX_DUMPS: usize = 64;
 
 /// Bytes of arguments, and of environment, that are kept of one process.
 pub(crate) const MAX_ARGUMENTS: u64 = 1 << 20;
@@ -65,25 +69,21 @@ impl Wanted {
     }
 
     /// Windows of a pages file that hold what sections tell of the memory of its process.
-    fn windows(&self, directory: &[u8], id: u64, kept: &Kept<'_>) -> Option<Vec<Window>> {
+    fn windows<'d>(&self, directory: &'d [u8], id: u64, kept: &Kept<'_>) -> Option<Vec<Window>> {
         let map_name = self.maps.get(&(directory.to_vec(), id))?;
         let pid = number_in(map_name, b"pagemap-", b".img")?;
-        let in_directory = |name: &[u8]| crate::checkpoint::joined(directory, name);
+        let in_directory = |directory: &[u8], name: &[u8]| kept.get(&joined(directory, name));
         let mm_name = format!("mm-{pid}.img");
         // The pages of an earlier dump are looked at for what the later one says.
-        let mut dump = directory;
-        let mm_data = loop {
-            if let Some(data) = kept.get(&crate::checkpoint::joined(dump, mm_name.as_bytes())) {
-                break data;
-            }
-            dump = match split(dump) {
-                (outer, b"parent") => outer,
-                _ => return None,
-            };
+        let later = |dump: &&'d [u8]| match split(dump) {
+            (outer, b"parent") => Some(outer),
+            _ => None,
         };
+        let mut dumps = std::iter::successors(Some(directory), later).take(MAX_DUMPS);
+        let mm_data = dumps.find_map(|dump| in_directory(dump, mm_name.as_bytes()))?;
         let mm_image = Image::parse(mm_name.as_bytes(), mm_data).ok()?;
         let mm: MmEntry = mm_image.entries().next()?.ok()?.decode().ok()?;
-        let map_data = kept.get(&in_directory(map_name))?;
+        let map_data = in_directory(directory, map_name)?;
         let page_size = page_size_of(&mm.mm_saved_auxv).unwrap_or(4096);
         let map = PageMap::parse(Image::parse(map_name, map_data).ok()?, page_size).ok()?;
         let mut windows: Vec<Window> = told_areas(&mm)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use ckx_archive::archive::LAYER_KIND;
 use ckx_criu::Image;
 use ckx_criu::pages::PE_PRESENT;
 use ckx_criu::pages::PageEntries;
@@ -12,7 +13,6 @@ use crate::layer::{Kind, Split};
 use crate::plan::{Content, Plan};
 
 /// Keys on the descriptors of layers.
-const KIND: &str = "io.ckx.layer.kind";
 const PIDS: &str = "io.ckx.layer.pids";
 const PAGES: &str = "io.ckx.layer.memory.pages";
 const BYTES: &str = "io.ckx.layer.memory.bytes";
@@ -44,7 +44,7 @@ struct Memory {
 
 impl Memory {
     fn annotations(&self, kind: Kind) -> Annotations {
-        let mut out = Annotations::from([(KIND.to_owned(), kind.name().to_owned())]);
+        let mut out = Annotations::from([(LAYER_KIND.to_owned(), kind.name().to_owned())]);
         if self.bytes > 0 {
             out.insert(BYTES.to_owned(), self.bytes.to_string());
             out.insert(PAGES.to_owned(), self.pages.to_string());

@@ -187,7 +187,8 @@ fn are_memory(members: &[(&[u8], &Entry)]) -> bool {
     bytes(true) > bytes(false)
 }
 
-fn is_pages(name: &[u8]) -> bool {
+/// Whether a member holds pages.
+pub(crate) fn is_pages(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     file.starts_with(b"pages-") && file.ends_with(b".img")
 }

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 
 use ckx_archive::tarball::{self, EntryKind, Step, TarMember};
 use ckx_core::Name;
-use ckx_criu::Image;
 use ckx_criu::kind::spec_by_file_name;
 use ckx_criu::pages::PageMap;
+use ckx_criu::{ErrorKind, Image};
 
 use crate::Error;
 use crate::compress::{Finished, Method};
@@ -15,6 +15,7 @@ use crate::describe::split_name;
 use crate::digest::{Marked, Marker};
 use crate::plan::{Content, Entry, Plan, joined};
 use crate::repack::Warning;
+use crate::rewrite::is_map;
 
 /// What was found where a layer was read back.
 pub(crate) struct Found {
@@ -95,39 +96,48 @@ fn is_like(member: &TarMember, entry: &Entry) -> bool {
     member.kind == entry.kind && member.size_bytes == size
 }
 
-/// Page maps whose pages files have other sizes than they tell. CRIU would read other pages, or none.
+/// Page maps that cannot be read, and those whose pages files have other sizes than they tell. CRIU would read other pages, or none.
 ///
 /// A directory that was dumped into twice keeps page maps of processes that are gone, and their number of a
 /// pages file is that of another process now: a pages file is as it should be when one map tells its size.
 pub(crate) fn pages(plan: &Plan, page_size: u64) -> Vec<Warning> {
+    let mut warnings = Vec::new();
     let mut told: BTreeMap<Vec<u8>, BTreeSet<u64>> = BTreeMap::new();
     for (name, entry) in plan.entries() {
         let (directory, file) = split_name(name);
-        if !file.starts_with(b"pagemap-") || !file.ends_with(b".img") {
+        if !is_map(file) {
             continue;
         }
         let Content::Bytes(bytes) = &entry.content else { continue };
-        let map = Image::parse(file, bytes).and_then(|image| PageMap::parse(image, page_size));
-        // What cannot be read is told by `images`.
-        let Ok(map) = map else { continue };
+        let map = match page_map(file, bytes, page_size) {
+            Ok(map) => map,
+            // Only of the forms of drafts it is not known what some CRIU makes of them.
+            Err(error) if matches!(error.kind(), ErrorKind::UnsupportedPageMap { .. }) => continue,
+            Err(error) => {
+                warnings.push(restores_nothing(name, &error));
+                continue;
+            }
+        };
         let Some(id) = map.pages_id() else { continue };
         let pages = joined(directory, format!("pages-{id}.img").as_bytes());
         told.entry(pages).or_default().insert(map.totals().file_bytes);
     }
-    told.iter().filter_map(|(name, told)| size_warning(name, told, plan.get(name).map(Entry::size))).collect()
+    let sizes = told.iter().map(|(name, told)| size_warning(name, told, plan.get(name).map(Entry::size)));
+    warnings.extend(sizes.flatten());
+    warnings
 }
 
-/// Images that CRIU will not be able to read. They are packed as they are: a checkpoint is evidence too.
+/// Other images that CRIU will not be able to read. They are packed as they are: a checkpoint is evidence too.
 pub(crate) fn images(plan: &Plan, directory: &[u8]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for (name, entry) in plan.entries().filter(|(name, _)| is_below(directory, name)) {
         let (_, file) = split_name(name);
         let Content::Bytes(bytes) = &entry.content else { continue };
         if spec_by_file_name(file).is_some()
+            && !is_map(file)
             && let Err(error) = readable(file, bytes)
         {
-            let reason = format!("{}: CRIU restores nothing", unreadable(name, &error));
-            warnings.push(Warning { code: "unreadable-image", reason });
+            warnings.push(restores_nothing(name, &error));
         }
     }
     warnings
@@ -143,11 +153,28 @@ pub(crate) fn unreadable(name: &[u8], error: &ckx_criu::Error) -> String {
     format!("`{}` cannot be read{place}: {}", Name::from(name), error.message())
 }
 
+fn restores_nothing(name: &[u8], error: &ckx_criu::Error) -> Warning {
+    let reason = format!("{}: CRIU restores nothing", unreadable(name, error));
+    Warning { code: "unreadable-image", reason }
+}
+
+/// Reads a page map to its end.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn page_map<'a>(
+    file: &'a [u8],
+    bytes: &'a [u8],
+    page_size: u64,
+) -> Result<PageMap<'a>, ckx_criu::Error> {
+    PageMap::parse(Image::parse(file, bytes)?, page_size)
+}
+
 /// Reads an image to its end.
 ///
 /// # Errors
 /// The first fault.
-pub(crate) fn readable(file: &[u8], bytes: &[u8]) -> Result<(), ckx_criu::Error> {
+fn readable(file: &[u8], bytes: &[u8]) -> Result<(), ckx_criu::Error> {
     for entry in Image::parse(file, bytes)?.entries() {
         entry?.check()?;
     }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 pub use content::{Absent, Piece, Window};
 pub use copy::{Copied, copy};
 pub use interest::{Interest, Interests, KeepAll, Kept};
-pub use oci::{Annotations, OciImage, OciLayer, RemoteRoot};
+pub use oci::{Annotations, LAYER_KIND, OciImage, OciLayer, RemoteRoot};
 pub use open::{Options, STDIN};
 pub use remote::Remote;
 

@@ -13,8 +13,8 @@ use crate::layer::Writing;
 use crate::{Digest, Hasher};
 
 /// Bytes that are hashed or written at once: they stay in the cache from one to the other, and the system looks for
-/// no larger pieces of memory. On a guest whose free memory has to be fetched from the host, writes of 1 MiB take
-/// three times as long as these.
+/// no larger pieces of memory. On a guest whose free memory has to be fetched from the host, writes of 1 MiB can
+/// take three times as long as these.
 pub(crate) const STEP: usize = 128 << 10;
 
 /// What became of a stream.

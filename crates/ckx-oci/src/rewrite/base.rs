@@ -5,6 +5,7 @@ use ckx_core::{Checkpoint, Name};
 use ckx_criu::Image;
 
 use crate::facts::Facts;
+use crate::layer::is_pages;
 use crate::plan::{Content, Entry, Origin, Plan, Purpose, counted, joined};
 use crate::{Error, verify};
 
@@ -38,7 +39,7 @@ impl<'a> Base<'a> {
             return Err(other(&format!("its pages have {own} bytes, those of the checkpoint {page_size}")));
         }
         let files = files(earlier)?;
-        check_maps(&files)?;
+        check_maps(&files, page_size)?;
         let depth = files.iter().map(|(name, _)| name.split(|byte| *byte == b'/').count()).max().unwrap_or(1);
         Ok(Self { memory: Memory::hashed(earlier, page_size), files, depth })
     }
@@ -72,7 +73,7 @@ impl<'a> Base<'a> {
     }
 }
 
-pub(super) fn is_map(name: &[u8]) -> bool {
+pub(crate) fn is_map(name: &[u8]) -> bool {
     name.starts_with(b"pagemap-") && name.ends_with(b".img")
 }
 
@@ -121,7 +122,7 @@ pub(super) fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error
         while let Some(rest) = file.strip_prefix(b"parent/") {
             file = rest;
         }
-        let is_wanted = is_map(file) || file.starts_with(b"pages-") && file.ends_with(b".img");
+        let is_wanted = is_map(file) || is_pages(file);
         if !is_wanted || file.contains(&b'/') {
             continue;
         }
@@ -136,14 +137,14 @@ pub(super) fn files(earlier: &Checkpoint) -> Result<Vec<(Vec<u8>, Entry)>, Error
 
 /// CRIU reads the page maps of an earlier dump to their ends, and a dump of CRIU 4.2 can only stand on pages that
 /// are stored plainly.
-fn check_maps(files: &[(Vec<u8>, Entry)]) -> Result<(), Error> {
+fn check_maps(files: &[(Vec<u8>, Entry)], page_size: u64) -> Result<(), Error> {
     for (name, entry) in files {
         let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let Content::Bytes(bytes) = &entry.content else { continue };
         if !is_map(file) {
             continue;
         }
-        verify::readable(file, bytes).map_err(|error| other(&verify::unreadable(name, &error)))?;
+        verify::page_map(file, bytes, page_size).map_err(|error| other(&verify::unreadable(name, &error)))?;
         if Image::parse(file, bytes).is_ok_and(super::has_blocks) {
             return Err(other(&format!("`{}` has compressed pages", Name::from(name.as_slice())))
                 .hinted("make it a plain one first: ckx repack --flatten BASE -o tar:FILE"));

@@ -12,7 +12,7 @@ use ckx_criu::pages::{PE_PRESENT, PageEntries};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use base::Base;
+pub(crate) use base::{Base, is_map};
 
 use self::pagemap::MapWriter;
 use self::pages::{Counts, Manner, rewrite};

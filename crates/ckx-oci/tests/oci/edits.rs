@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use ckx_oci::Edits;
 use ckx_oci::facts::Engine;
 use ckx_oci::repack::{Input, Options, Report, repack};
+use ckx_testkit::{ImageBuilder, Msg};
 use serde_json::{Value, json};
 
 use crate::support::{FIXTURES, Tree, fixture, open, plain, tree_of_tar};
@@ -353,14 +354,18 @@ fn images_that_cannot_be_read_are_told() {
     let mut map = fs::read(path("pagemap-1.img")).unwrap();
     map[20..40].fill(0xff);
     fs::write(path("pagemap-1.img"), map).unwrap();
+    // Well-formed, with pages behind the last address.
+    let beyond = Msg::new().seq(1, [u64::MAX - 0xfff, 0]).uint(4, 4).uint(5, 2);
+    let map = ImageBuilder::of("PAGEMAP").record(Msg::new().uint(1, 7)).record(beyond).build();
+    fs::write(path("pagemap-7.img"), map).unwrap();
     let target = format!("oci:{}", place.path().join("layout").display()).parse().unwrap();
     let report = repack(&open(&source), &target, &Options::default()).unwrap();
     let told: Vec<_> = report.warnings.iter().map(|warning| (warning.code, &*warning.reason)).collect();
-    for (name, (code, reason)) in ["files.img", "pagemap-1.img"].iter().zip(&told) {
+    for (name, (code, reason)) in ["files.img", "pagemap-1.img", "pagemap-7.img"].iter().zip(&told) {
         assert_eq!(*code, "unreadable-image");
         assert!(reason.starts_with(&format!("`checkpoint/{name}` cannot be read at offset 0x")), "{reason}");
     }
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
     // Nothing can stand on it: CRIU reads the maps of an earlier dump too.
     let (later, base) = (open(&fixture(CRIO)), open(&source));
     let error =

@@ -199,7 +199,7 @@ struct Layered<'i> {
 }
 
 /// The annotation of a layer that says what it holds.
-const LAYER_KIND: &str = "io.ckx.layer.kind";
+pub const LAYER_KIND: &str = "io.ckx.layer.kind";
 
 /// When a layer is read: pages are behind the images that tell which of them are wanted. Those of an earlier dump
 /// have their maps with them, but not what the maps are looked at for.
@@ -230,17 +230,18 @@ impl Layered<'_> {
         descriptor: Descriptor,
         options: &Options,
     ) -> (OciLayer, Vec<Member>) {
-        let mut members = Vec::new();
+        let first = self.reading.past.members.len();
+        let mut stored = None;
         let is_wanted = !self.reading.stopped || !matches!(blobs, Blobs::Remote(_));
         let blob = is_wanted.then(|| blobs.layer(&descriptor, options.verify, &mut self.faults));
         let compression = match blob.transpose() {
             Ok(None) => None,
-            Ok(Some(Blob::Stream(reader))) => self.stream(&descriptor, reader, options, &mut members),
-            Ok(Some(Blob::Bytes(data))) => self.bytes(&descriptor, data, options, &mut members),
+            Ok(Some(Blob::Stream(reader))) => self.stream(&descriptor, reader, options),
+            Ok(Some(Blob::Bytes(data))) => self.bytes(&descriptor, data, options),
             Ok(Some(Blob::Layer(layer))) => {
                 self.reading.streamed = true;
                 self.faults.extend(layer.faults);
-                members = layer.members;
+                stored = Some(layer.members);
                 Some(layer.compression)
             }
             Err(reason) => {
@@ -255,21 +256,11 @@ impl Layered<'_> {
             compression,
             annotations: descriptor.annotations,
         };
-        (layer, members)
+        let read = || self.reading.past.members.get(first..).unwrap_or_default().to_vec();
+        (layer, stored.unwrap_or_else(read))
     }
 
-    /// The members that were read from this one on.
-    fn since(&self, first: usize) -> Vec<Member> {
-        self.reading.past.members.get(first..).unwrap_or_default().to_vec()
-    }
-
-    fn bytes(
-        &mut self,
-        descriptor: &Descriptor,
-        data: Bytes,
-        options: &Options,
-        members: &mut Vec<Member>,
-    ) -> Option<Compression> {
+    fn bytes(&mut self, descriptor: &Descriptor, data: Bytes, options: &Options) -> Option<Compression> {
         let compression = Compression::of(&data);
         if compression == Compression::None {
             let is_tar = tarball::is_tar(&data) || data.iter().take(1024).all(|byte| *byte == 0);
@@ -277,10 +268,9 @@ impl Layered<'_> {
                 self.faults.push(fault(&descriptor.digest, "not-a-layer", "the layer is no tar".to_owned()));
                 return Some(compression);
             }
-            let (indexed, faults) = indexed(&data);
+            let (members, faults) = indexed(&data);
             self.faults.extend(faults);
-            indexed.iter().for_each(|member| self.reading.past.push(member.clone()));
-            *members = indexed;
+            members.into_iter().for_each(|member| self.reading.past.push(member));
             return Some(compression);
         }
         if let Some(progress) = &options.progress {
@@ -289,8 +279,7 @@ impl Layered<'_> {
         let input = Counted::new(data.as_ref(), options.progress.clone());
         match compression.decode(input) {
             Ok(plain) => {
-                let first = self.reading.tar(plain);
-                *members = self.since(first);
+                self.reading.tar(plain);
             }
             Err(error) => {
                 let reason = format!("the layer cannot be decoded: {error}");

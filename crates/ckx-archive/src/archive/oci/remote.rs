@@ -12,7 +12,7 @@ use crate::archive::oci::choose::{Candidate, choose};
 use crate::archive::oci::spec::{Annotations, Descriptor, Document};
 use crate::archive::oci::{Layered, parse, united};
 use crate::archive::open::Options;
-use crate::archive::{Archive, Backing, Form, Member, Remote, Source};
+use crate::archive::{Archive, Backing, Form, Remote, Source};
 use crate::compress::sniffed;
 use crate::progress::Counted;
 use crate::{Compression, Error};
@@ -89,7 +89,6 @@ impl Layered<'_> {
         descriptor: &Descriptor,
         reader: Box<dyn Read + '_>,
         options: &Options,
-        members: &mut Vec<Member>,
     ) -> Option<Compression> {
         if let (Some(progress), Some(size)) = (&options.progress, descriptor.size) {
             progress.expect(size);
@@ -99,8 +98,7 @@ impl Layered<'_> {
         let mut input = Hashed { input: limited, hasher: Hasher::like(&descriptor.digest), failed: None };
         let plain = sniffed(&mut input).map(|plain| (plain.compression, plain.reader));
         let decoded = plain.map(|(compression, plain)| {
-            let first = self.reading.tar(plain);
-            *members = self.since(first);
+            self.reading.tar(plain);
             compression
         });
         if let (Err(error), None) = (&decoded, &input.failed) {
